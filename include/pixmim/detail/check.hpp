@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// One voice for the errors that several components raise.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+inline void expect_defined(const char* caller, const char* name, const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.defined(), caller, ": expected `", name,
+              "` to be a tensor, got an undefined one");
+}
+
+inline void expect_ratio(const char* caller, double ratio) {
+  TORCH_CHECK(ratio >= 0 && ratio <= 1, caller, ": expected ratio in [0, 1], got ", ratio);
+}
+
+inline void expect_positive(const char* caller, const char* name, int64_t value) {
+  TORCH_CHECK(value > 0, caller, ": expected ", name, " > 0, got ", value);
+}
+
+/// `mean` and `std` of an options object: one value a channel, one for all channels, or none.
+inline void expect_statistics(const char* caller, const std::vector<double>& mean,
+                              const std::vector<double>& std) {
+  TORCH_CHECK(mean.size() == std.size(), caller,
+              ": expected as many values in mean as in std, got ", mean.size(), " and ",
+              std.size());
+  for (const double value : std) {
+    TORCH_CHECK(value > 0, caller, ": expected std > 0, got ", value);
+  }
+}
+
+inline void expect_statistics_fit(const char* caller, const std::vector<double>& mean,
+                                  int64_t channels) {
+  const auto count = static_cast<int64_t>(mean.size());
+  TORCH_CHECK(count <= 1 || count == channels, caller, ": expected images of ", count,
+              " channels, as mean and std have, got ", channels,
+              " (give mean and std of one value, or one a channel)");
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bodies of the loss.
+
+#include <ATen/ops/var_mean.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/util/Exception.h>
+
+#include <tuple>
+
+#include "pixmim/detail/check.hpp"
+#include "pixmim/patches.hpp"
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+constexpr auto masked_pixel_loss_name = "masked_pixel_loss";
+
+inline void expect_loss_tensor(const char* name, const at::Tensor& tensor,
+                               const at::Tensor& prediction) {
+  constexpr auto caller = masked_pixel_loss_name;
+  expect_defined(caller, name, tensor);
+  TORCH_CHECK(tensor.device() == prediction.device(), caller, ": expected ", name,
+              " on the device of prediction, ", prediction.device(), ", got ", tensor.device());
+}
+
+inline void expect_floating(const char* caller, const char* name, const at::Tensor& tensor) {
+  TORCH_CHECK_TYPE(tensor.is_floating_point(), caller, ": expected ", name,
+                   " of a floating dtype, got ", tensor.scalar_type());
+}
+
+}  // namespace detail
+
+inline at::Tensor normalize_patches(const at::Tensor& patches) {
+  constexpr auto caller = "normalize_patches";
+  detail::expect_defined(caller, "patches", patches);
+  detail::expect_floating(caller, "patches", patches);
+  TORCH_CHECK(patches.dim() == 3, caller, ": expected patches of shape [N,L,D], got ",
+              patches.sizes());
+  const at::Tensor values =
+      patches.to(patches.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  // One value has no unbiased variance (0 / 0): it is its own mean.
+  const bool unbiased = values.size(2) > 1;
+  const auto [variance, mean] = at::var_mean(values, /*dim=*/{2}, unbiased, /*keepdim=*/true);
+  return values.sub(mean).div(variance.add(1e-6).sqrt());
+}
+
+inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,
+                                    const at::Tensor& mask, const PixelLossOptions& options) {
+  constexpr auto caller = detail::masked_pixel_loss_name;
+  detail::expect_positive(caller, "patch_size", options.patch_size());
+  detail::expect_defined(caller, "prediction", prediction);
+  detail::expect_floating(caller, "prediction", prediction);
+  TORCH_CHECK(prediction.dim() == 3, caller, ": expected prediction of shape [N,L,p*p*C], got ",
+              prediction.sizes());
+  detail::expect_loss_tensor("target", target, prediction);
+  detail::expect_floating(caller, "target", target);
+  detail::expect_loss_tensor("mask", mask, prediction);
+  TORCH_CHECK(target.dim() == 3 || target.dim() == 4, caller,
+              ": expected target of shape [N,C,H,W] or [N,L,p*p*C], got ", target.sizes());
+  TORCH_CHECK(
+      mask.dim() == 2 && mask.size(0) == prediction.size(0) && mask.size(1) == prediction.size(1),
+      caller, ": expected mask of shape [", prediction.size(0), ",", prediction.size(1), "], got ",
+      mask.sizes());
+
+  const c10::DeviceGuard device_guard(prediction.device());
+  at::Tensor patches = target.detach();
+  if (patches.dim() == 4) patches = patchify(patches, options.patch_size());
+  TORCH_CHECK(patches.sizes() == prediction.sizes(), caller,
+              ": expected target and prediction of one shape in patches, got ", patches.sizes(),
+              " and ", prediction.sizes());
+
+  const bool wide = prediction.scalar_type() == at::kDouble || target.scalar_type() == at::kDouble;
+  const auto dtype = wide ? at::kDouble : at::kFloat;
+  if (options.norm_pix()) patches = normalize_patches(patches);
+  const at::Tensor difference = prediction.to(dtype).sub(patches.to(dtype));
+  const at::Tensor cost = options.norm() == PixelNorm::L2 ? difference.square() : difference.abs();
+  const at::Tensor weight = mask.detach().to(dtype);
+  // Where nothing is masked the numerator is 0: any divisor but 0 will do. Weights that sum to less
+  // than 1 are still divided by their sum.
+  const at::Tensor total = weight.sum();
+  return cost.mean(2).mul(weight).sum().div(total.add(total.eq(0)));
+}
+
+}  // namespace v0
+}  // namespace pixmim

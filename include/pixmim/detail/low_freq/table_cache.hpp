@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a generator keeps between calls: one set of tables for each image size, dtype and device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+struct TableKey {
+  int64_t height;
+  int64_t width;
+  c10::ScalarType dtype;
+  c10::Device device;
+
+  bool operator==(const TableKey& other) const {
+    return height == other.height && width == other.width && dtype == other.dtype &&
+           device == other.device;
+  }
+};
+
+/// The gains of a filter, and the statistics as [C,1,1] or [1,1,1] (undefined if there are none).
+struct Tables {
+  at::Tensor gain;
+  at::Tensor mean;
+  at::Tensor std;
+
+  /// Tells the caching allocator that the current stream reads the tables too: another stream may
+  /// have made them, and the cache may drop them while this one still works.
+  void record_current_stream(c10::Device device) const {
+    if (device.is_cpu()) return;
+    const auto stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+    for (const at::Tensor& table : {gain, mean, std}) {
+      if (table.defined()) table.record_stream(stream);
+    }
+  }
+};
+
+/// The most recently used tables. Safe to share between threads.
+class TableCache {
+ public:
+  template <typename Make>
+  std::shared_ptr<const Tables> get(const TableKey& key, const Make& make) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+      if (entry->first == key) {
+        entries_.splice(entries_.begin(), entries_, entry);
+        return entry->second;
+      }
+    }
+    entries_.emplace_front(key, std::make_shared<const Tables>(make()));
+    if (entries_.size() > capacity) entries_.pop_back();
+    return entries_.front().second;
+  }
+
+ private:
+  // Enough for multi-scale training; a folder of images of every size must not fill the memory.
+  static constexpr std::size_t capacity = 32;
+
+  std::mutex mutex_;
+  std::list<std::pair<TableKey, std::shared_ptr<const Tables>>> entries_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The low-frequency target: what the decoder predicts in place of the raw pixels.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/arg.h>
+
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pixmim/detail/low_freq/gain_table.hpp"
+#include "pixmim/detail/low_freq/table_cache.hpp"
+#include "pixmim/filters.hpp"
+#include "pixmim/normalization.hpp"
+
+namespace pixmim {
+inline namespace v0 {
+
+/// Options of the target. `LowFreqTargetOptions(40).mean({0.5}).std({0.5})`
+struct LowFreqTargetOptions {
+  /* implicit */ LowFreqTargetOptions(double radius = 40) : radius_(radius) {}
+
+  /// The images have no statistics: they are pixels in 0..1. The same as `mean({})`.
+  LowFreqTargetOptions& mean(std::nullopt_t /* none */) { return mean({}); }
+  LowFreqTargetOptions& std(std::nullopt_t /* none */) { return std({}); }
+
+  /// Radius of the circle in frequency bins. Read where no filter is given.
+  TORCH_ARG(double, radius);
+  /// Mean by which the images were normalised: one value a channel, one for all, or none.
+  TORCH_ARG(std::vector<double>, mean) = imagenet_default_mean();
+  /// Deviation by which the images were normalised, likewise.
+  TORCH_ARG(std::vector<double>, std) = imagenet_default_std();
+};
+
+/// Low-passes images, keeping its tables between calls. Copies share them; any number of threads
+/// may call one generator.
+///
+/// Example: pixmim::LowFreqTargetGenerator generator(pixmim::LowFreqTargetOptions(40));
+///          auto target = generator(images);
+template <typename Filter = PublishedCircle>
+class BasicLowFreqTargetGenerator {
+  static_assert(detail::is_filter_v<Filter>,
+                "a filter has `double gain(double fy, double fx) const` or a call operator alike");
+
+ public:
+  /// A generator of `Filter{options.radius()}`: for circles and for every filter with a radius.
+  /// Throws:  c10::Error if radius < 0, std <= 0, or mean and std differ in length.
+  explicit BasicLowFreqTargetGenerator(const LowFreqTargetOptions& options);
+
+  /// A generator of `filter`; `options.radius()` is not read.
+  /// Throws:  c10::Error if the filter's `validate()` does, or as above.
+  explicit BasicLowFreqTargetGenerator(Filter filter, LowFreqTargetOptions options = {});
+
+  /// Low-passes `images`: the target that PixMIM's decoder learns to predict.
+  ///
+  /// Shape:   images [N,C,H,W] or [C,H,W], any size from 1x1, N may be 0; result the same,
+  /// contiguous. Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or
+  /// wider);
+  ///          uint8 -> float32, normalised.
+  /// Units:   images normalised by `mean` and `std`, or pixels 0..255 if uint8; result normalised.
+  /// Device:  any; CUDA work goes to the current stream. The first call for a size makes tables and
+  ///          may synchronise, later ones do not.
+  /// Grad:    none: the result never requires grad.
+  /// Random:  no.
+  /// Throws:  c10::Error if the rank is not 3 or 4, the dtype is another, a side is 0, or the
+  ///          channels do not fit mean and std (which only uint8 and the published circle need).
+  /// Source:  arXiv 2303.02416, section 4.1; mmselfsup low_freq_generator.py.
+  at::Tensor operator()(const at::Tensor& images) const;
+
+  const Filter& filter() const noexcept { return filter_; }
+  const LowFreqTargetOptions& options() const noexcept { return options_; }
+
+ private:
+  Filter filter_;
+  LowFreqTargetOptions options_;
+  std::shared_ptr<detail::TableCache> tables_ = std::make_shared<detail::TableCache>();
+};
+
+/// The generator of what PixMIM was trained with.
+using LowFreqTargetGenerator = BasicLowFreqTargetGenerator<PublishedCircle>;
+
+/// The published target in one line; see `BasicLowFreqTargetGenerator::operator()` for the
+/// contract. Makes its tables anew: a trainer keeps a generator.
+///
+/// Example: auto target = pixmim::low_freq_target(images, /*radius=*/40);
+inline at::Tensor low_freq_target(const at::Tensor& images, const LowFreqTargetOptions& options) {
+  return LowFreqTargetGenerator(options)(images);
+}
+
+/// The target of any filter in one line; `options.radius()` is not read.
+///
+/// Example: auto target = pixmim::low_freq_target(images, pixmim::Gaussian{20});
+template <typename Filter, typename = std::enable_if_t<detail::is_filter_v<Filter>>>
+at::Tensor low_freq_target(const at::Tensor& images, Filter filter,
+                           const LowFreqTargetOptions& options = {}) {
+  return BasicLowFreqTargetGenerator<Filter>(std::move(filter), options)(images);
+}
+
+}  // namespace v0
+}  // namespace pixmim
+
+#include "pixmim/detail/low_freq/generator.inl"

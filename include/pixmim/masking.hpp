@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mask makers: random (MAE), joint (LSMAE), blockwise (BEiT), patch-aligned (SimMIM).
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/TensorOptions.h>
+#include <torch/arg.h>
+#include <torch/expanding_array.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "pixmim/token_mask.hpp"
+
+namespace pixmim {
+inline namespace v0 {
+
+// What the makers have in common:
+//
+// Ratio:   the share of masked tokens, in [0, 1]. K = int(L * (1 - ratio)) are kept, truncated in
+//          double precision as the reference does (100 tokens at 0.9 keep 9).
+// Device:  that of `options` (a device converts to it), the CPU by default; nothing else of
+// `options` is
+//          read. Masks are made on the device, but for `block_mask`, which is drawn on the host.
+// Random:  draws from `generator`, which must be on that device (on the CPU for `block_mask`), or
+// from
+//          the device's default one. Same seed, same mask, on one type of device.
+// Throws:  c10::Error if a count is not positive (batch: negative), a ratio is outside [0, 1], or a
+//          noise has another shape or no floating dtype.
+
+/// Hides tokens at random, each alike likely.
+///
+/// Shape:   mask [batch,tokens], ids_keep [batch,K].
+/// Source:  MAE models_mae.py random_masking.
+/// Example: auto mask = pixmim::random_mask(64, 196, 0.75, images.device());
+TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
+                      const at::TensorOptions& options = {},
+                      std::optional<at::Generator> generator = std::nullopt);
+
+/// The random mask that a given noise makes: the smallest values are kept, equal ones by index.
+///
+/// Shape:   noise [N,L] floating; ids_keep in order of the noise, not of position.
+/// Source:  MAE models_mae.py random_masking, whose argsort leaves the order of equal values open.
+/// Example: auto mask = pixmim::mask_from_noise(at::rand({64, 196}), 0.75);
+TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
+
+/// Hides blocks of block x block tokens together, so that a larger image is as hard as a small one.
+///
+/// Shape:   mask [batch,grid_h*grid_w]. Blocks at the border are cut where the grid does not
+/// divide, and
+///          the last kept block where K does not.
+/// Source:  LSMAE util/long_seq_patch_loader.py SampleVisiblePatchIndices (arXiv 2210.07224).
+/// Example: auto mask = pixmim::joint_mask(16, 28, 28, 0.75, /*block=*/2);
+TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio, int64_t block,
+                     const at::TensorOptions& options = {},
+                     std::optional<at::Generator> generator = std::nullopt);
+
+/// The joint mask that a given noise makes.
+///
+/// Shape:   noise [N,M] floating, M = ceil(grid_h / block) * ceil(grid_w / block), row by row.
+/// Example: auto mask = pixmim::joint_mask_from_noise(at::rand({16, 196}), 28, 28, 0.75, 2);
+TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, int64_t grid_w,
+                                double ratio, int64_t block);
+
+/// Options of `block_mask`. `BlockMaskOptions(75).min_num_patches(16)`
+struct BlockMaskOptions {
+  /* implicit */ BlockMaskOptions(int64_t num_masking_patches)
+      : num_masking_patches_(num_masking_patches) {}
+
+  /// How many tokens are masked, at the most.
+  TORCH_ARG(int64_t, num_masking_patches);
+  /// Least area of a block.
+  TORCH_ARG(int64_t, min_num_patches) = 4;
+  /// Greatest area of a block; none: num_masking_patches.
+  TORCH_ARG(std::optional<int64_t>, max_num_patches) = std::nullopt;
+  /// Least height / width of a block.
+  TORCH_ARG(double, min_aspect) = 0.3;
+  /// Greatest height / width of a block; none: 1 / min_aspect.
+  TORCH_ARG(std::optional<double>, max_aspect) = std::nullopt;
+  /// false: as BEiT, which gives up when ten tries place nothing. true: goes on to the exact
+  /// number.
+  TORCH_ARG(bool, exact) = false;
+};
+
+/// Hides rectangles that may overlap, until enough is hidden.
+///
+/// Shape:   mask [batch,grid_h*grid_w]. The samples may hide different numbers: then `ids_keep` is
+///          undefined, and `visible` and `restore` throw. `exact(true)` hides the same number in
+///          each.
+/// Source:  BEiT masking_generator.py MaskingGenerator (microsoft/unilm), both ends of its draws
+///          included. Differs with `exact(true)`: mmpretrain's way on, single tokens if blocks
+///          fail.
+/// Example: auto mask = pixmim::block_mask(64, 14, 14, pixmim::BlockMaskOptions(75));
+TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
+                     const BlockMaskOptions& block_options, const at::TensorOptions& options = {},
+                     std::optional<at::Generator> generator = std::nullopt);
+
+/// Hides squares of `mask_patch` pixels, for a model whose patches are smaller.
+///
+/// Shape:   mask [batch,L], L = (H / model_patch) * (W / model_patch). Of the T squares ceil(T *
+/// ratio)
+///          are masked; ids_keep is in order of position.
+/// Units:   image_size (one number, or height and width), mask_patch and model_patch in pixels.
+/// Throws:  also if image_size is no multiple of mask_patch, or mask_patch none of model_patch.
+/// Source:  SimMIM data/data_simmim.py MaskGenerator.
+/// Example: auto mask = pixmim::patch_aligned_mask(64, 192, 32, 4, 0.6);
+TokenMask patch_aligned_mask(int64_t batch, torch::ExpandingArray<2> image_size, int64_t mask_patch,
+                             int64_t model_patch, double ratio,
+                             const at::TensorOptions& options = {},
+                             std::optional<at::Generator> generator = std::nullopt);
+
+/// The patch-aligned mask that a given noise makes: the smallest values are MASKED.
+///
+/// Shape:   noise [N,T] floating, T = (H / mask_patch) * (W / mask_patch).
+/// Example: auto mask = pixmim::patch_aligned_mask_from_noise(at::rand({64, 36}), 192, 32, 4, 0.6);
+TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
+                                        torch::ExpandingArray<2> image_size, int64_t mask_patch,
+                                        int64_t model_patch, double ratio);
+
+/// Spreads a mask over a finer grid: every token becomes scale x scale cells.
+///
+/// Shape:   mask [N,grid_h*grid_w], grid (h, w); result [N,1,scale*grid_h,scale*grid_w].
+/// Dtype:   any -> same.
+/// Throws:  c10::Error if mask does not have grid_h * grid_w tokens, or scale <= 0.
+/// Source:  ConvMAE models_convmae.py forward_encoder.
+/// Example: auto stage1 = pixmim::upsample_mask(mask.mask, {14, 14}, 4);
+at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2> grid, int64_t scale);
+
+}  // namespace v0
+}  // namespace pixmim
+
+#include "pixmim/detail/masking/makers.inl"

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// TokenMask: which tokens a batch hides, and the way to the visible ones and back.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace pixmim {
+inline namespace v0 {
+
+/// The masks of N samples of L tokens, K of them kept. Tokens are patches: a class token is the
+/// model's business and no part of the mask.
+struct TokenMask {
+  /// [N,L] float32: 1 = masked, 0 = kept.
+  at::Tensor mask;
+  /// [N,K] int64: positions of the kept tokens, in the order that `visible` gives them. Undefined
+  /// if the samples keep different numbers (only `block_mask` can make such a mask).
+  at::Tensor ids_keep;
+  /// [N,L] int64: where each token is in the order "kept ones, then masked ones".
+  at::Tensor ids_restore;
+
+  /// Picks the kept tokens.
+  ///
+  /// Shape:   tokens [N,L,D] (more trailing dimensions, or none, are kept too); result [N,K,D].
+  /// Dtype:   any.
+  /// Device:  that of the mask.
+  /// Grad:    differentiable in `tokens`.
+  /// Throws:  c10::Error if the shape or the device does not fit, or `ids_keep` is undefined.
+  /// Source:  MAE models_mae.py random_masking.
+  /// Example: auto latent = encoder(mask.visible(patch_embed(images) + pos_embed));
+  at::Tensor visible(const at::Tensor& tokens) const;
+
+  /// Puts the kept tokens back to their places and `mask_token` to the others.
+  ///
+  /// Shape:   visible [N,K,D], mask_token [D] or [1,1,D]; result [N,L,D].
+  /// Dtype:   the wider of the two.
+  /// Device:  that of the mask.
+  /// Grad:    differentiable in both.
+  /// Throws:  c10::Error if the shapes or the devices do not fit.
+  /// Source:  MAE models_mae.py forward_decoder.
+  /// Example: auto full = mask.restore(decoder_embed(latent), mask_token);
+  at::Tensor restore(const at::Tensor& visible, const at::Tensor& mask_token) const;
+};
+
+}  // namespace v0
+}  // namespace pixmim
+
+#include "pixmim/detail/masking/token_mask.inl"
