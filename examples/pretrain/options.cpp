@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pretrain/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+namespace pretrain {
+namespace {
+
+// mmselfsup configs/selfsup/{mae,pixmim}: 8 x 512 images a step, lr 1.5e-4 x 4096 / 256, AdamW with
+// betas .9 and .95 and weight decay .05, 40 epochs of warm-up, then a cosine to 0, norm_pix.
+Options pixmim_vit_base_300e() {
+  Options options;
+  options.recipe = "pixmim_vit_base_300e";
+  options.batch = 512;
+  options.accumulate = 8;
+  options.bf16 = true;
+  return options;
+}
+
+Options pixmim_vit_base_800e() {
+  Options options = pixmim_vit_base_300e();
+  options.recipe = "pixmim_vit_base_800e";
+  options.epochs = 800;
+  options.warmup_start = 1e-9;
+  return options;
+}
+
+Options mae_vit_base_300e() {
+  Options options = pixmim_vit_base_300e();
+  options.recipe = "mae_vit_base_300e";
+  options.crop = "rrc";
+  options.interpolation = "bicubic";
+  options.target = "pixels";
+  return options;
+}
+
+// Small enough for minutes on two cores: 96 pixels, the same frequencies kept per pixel as at 224.
+Options pixmim_vit_tiny_demo() {
+  Options options;
+  options.recipe = "pixmim_vit_tiny_demo";
+  options.model = "tiny";
+  options.image_size = 96;
+  options.patch_size = 12;
+  options.decoder_dim = 128;
+  options.decoder_depth = 2;
+  options.decoder_heads = 4;
+  options.radius = 17;
+  options.norm_pix = false;
+  options.batch = 16;
+  options.base_lr = 8e-3;
+  options.cache_mib = 256;
+  options.epochs = 400;
+  options.warmup_epochs = 20;
+  return options;
+}
+
+const std::map<std::string, Options (*)()>& recipes() {
+  static const std::map<std::string, Options (*)()> all = {
+      {"mae_vit_base_300e", mae_vit_base_300e},
+      {"pixmim_vit_base_300e", pixmim_vit_base_300e},
+      {"pixmim_vit_base_800e", pixmim_vit_base_800e},
+      {"pixmim_vit_tiny_demo", pixmim_vit_tiny_demo},
+  };
+  return all;
+}
+
+void add_options(CLI::App& app, Options& o) {
+  const auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40).description("");
+  const auto not_negative = CLI::Range(int64_t{0}, int64_t{1} << 40).description("");
+  const auto share = CLI::Range(0.0, 1.0).description("");
+  const auto not_negative_number = CLI::Range(0.0, 1e300).description("");
+  const auto option = [&app](const std::string& name, auto& value, const std::string& help,
+                             const char* group) {
+    return app.add_option("--" + name, value, help)->capture_default_str()->group(group);
+  };
+  // On and off, on the command line and in a file: --name, --name=false.
+  const auto flag = [&app](const std::string& name, bool& value, const std::string& help,
+                           const char* group) {
+    app.add_flag("--" + name + ",!--no-" + name, value, help + (value ? " [on]" : " [off]"))
+        ->group(group);
+  };
+
+  constexpr auto files = "Files";
+  app.set_config("--config", "", "Read options from a TOML file; the command line wins");
+  option("recipe", o.recipe, "Start from these options", files)->check(CLI::IsMember(recipe_names()));
+  option("data", o.data, "Folder of JPEG and PNG files, flat or by class", files)->required();
+  option("output", o.output, "Folder for checkpoints, losses and pictures", files);
+  flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
+  flag("strict", o.strict, "Stop at a file that cannot be read, instead of skipping it", files);
+  option("save-every", o.save_every, "Steps between checkpoints", files)->check(positive);
+  option("pictures-every", o.pictures_every, "Steps between pictures; 0: at the end only", files)
+      ->check(not_negative);
+  option("pictures", o.pictures, "Photographs in a picture", files)->check(positive);
+
+  constexpr auto model = "Model";
+  option("model", o.model, "Encoder: a ViT", model)
+      ->check(CLI::IsMember({"tiny", "small", "base", "large", "huge"}));
+  option("image-size", o.image_size, "Side of the input in pixels", model)->check(positive);
+  option("patch-size", o.patch_size, "Side of a patch in pixels; 0: 16, and 14 for huge", model)
+      ->check(not_negative);
+  option("decoder-dim", o.decoder_dim, "Width of the decoder", model)->check(positive);
+  option("decoder-depth", o.decoder_depth, "Blocks of the decoder", model)->check(positive);
+  option("decoder-heads", o.decoder_heads, "Heads of the decoder", model)->check(positive);
+  option("mask-ratio", o.mask_ratio, "Share of hidden patches", model)->check(share);
+
+  constexpr auto input = "Input";
+  option("crop", o.crop, "src: Simple Resized Crop; rrc: RandomResizedCrop", input)
+      ->check(CLI::IsMember({"src", "rrc"}));
+  option("interpolation", o.interpolation, "Kernel of the resize", input)
+      ->check(CLI::IsMember({"bilinear", "bicubic"}));
+  option("min-scale", o.min_scale, "Least share of the area in a RandomResizedCrop", input)
+      ->check(CLI::Range(1e-6, 1.0));
+  option("pass-order", o.pass_order, "The Pillow to be equal to: 13, or those before", input)
+      ->check(CLI::IsMember({"pillow13", "horizontal-first"}));
+  option("workers", o.workers, "Threads that read images; 0: none of its own", input)
+      ->check(not_negative);
+
+  option("cache", o.cache_mib, "MiB of decoded images that are kept, for small data sets", input)
+      ->check(not_negative);
+
+  constexpr auto target = "Target";
+  option("target", o.target, "What is reconstructed", target)
+      ->check(CLI::IsMember({"low-freq", "pixels"}));
+  option("radius", o.radius, "Radius of the low-pass circle in frequency bins", target)
+      ->check(not_negative_number);
+  flag("norm-pix", o.norm_pix, "Normalise each patch of the target", target);
+
+  constexpr auto training = "Training";
+  option("epochs", o.epochs, "Passes over the data", training)->check(not_negative_number);
+  option("warmup-epochs", o.warmup_epochs, "Of these, with a rising learning rate", training)
+      ->check(not_negative_number);
+  option("batch", o.batch, "Images in a forward pass", training)->check(positive);
+  option("accumulate", o.accumulate, "Forward passes in a step", training)->check(positive);
+  option("blr", o.base_lr, "Learning rate for 256 images a step", training)
+      ->check(not_negative_number);
+  option("min-lr", o.min_lr, "Learning rate at the end", training)->check(not_negative_number);
+  option("warmup-start", o.warmup_start, "Share of the rate at the start (openmmlab)", training)
+      ->check(share);
+  option("schedule", o.schedule, "Whose warm-up and cosine, to the step", training)
+      ->check(CLI::IsMember({"openmmlab", "mae"}));
+  option("weight-decay", o.weight_decay, "AdamW's", training)->check(not_negative_number);
+  option("decay", o.decay, "Who is decayed: mae spares biases and norms, openmmlab tokens too",
+         training)
+      ->check(CLI::IsMember({"openmmlab", "mae"}));
+  option("beta1", o.beta1, "AdamW's", training)->check(share);
+  option("beta2", o.beta2, "AdamW's", training)->check(share);
+  option("seed", o.seed, "Of weights, order, crops and masks", training);
+  option("steps", o.steps, "Stop after this many steps; 0: after --epochs", training)
+      ->check(not_negative);
+  option("seconds", o.seconds, "Fit the number of steps into this time; 0: no limit", training)
+      ->check(not_negative_number);
+
+  constexpr auto machine = "Machine";
+  option("device", o.device, "cpu, cuda, cuda:1, ...", machine);
+  flag("bf16", o.bf16, "Autocast to bfloat16", machine);
+  option("threads", o.threads, "Threads of an operator; 0: LibTorch's default", machine)
+      ->check(not_negative);
+}
+
+constexpr auto description =
+    "Pretrains a Masked Autoencoder on a folder of photographs, with PixMIM or without.";
+
+}  // namespace
+
+Options recipe(const std::string& name) {
+  const auto found = recipes().find(name);
+  if (found == recipes().end()) throw std::invalid_argument("there is no recipe " + name);
+  return found->second();
+}
+
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : recipes()) names.push_back(entry.first);
+  return names;
+}
+
+bool parse(int argc, char** argv, Options& options, int& exit_code) {
+  options = recipe(Options().recipe);
+  for (const bool named_recipe_known : {false, true}) {
+    if (named_recipe_known) options = recipe(options.recipe);
+    CLI::App app(description);
+    add_options(app, options);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      exit_code = app.exit(error);
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string to_toml(const Options& options) {
+  Options copy = options;
+  CLI::App app(description);
+  add_options(app, copy);
+  return app.config_to_str(/*default_also=*/true, /*write_description=*/false);
+}
+
+std::string Options::identity() const {
+  // Where the files are, how much is printed and how fast it runs may change between two runs.
+  static const std::vector<std::string> free = {
+      "data",    "output",   "resume", "strict",  "save-every", "pictures-every", "pictures",
+      "workers", "cache", "device", "threads", "seconds",    "recipe"};
+  std::istringstream lines(to_toml(*this));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string name = line.substr(0, line.find('='));
+    if (std::find(free.begin(), free.end(), name) == free.end()) kept += line + "\n";
+  }
+  return kept;
+}
+
+}  // namespace pretrain
