@@ -38,8 +38,9 @@ torch::Tensor decode_jpeg(const std::vector<uint8_t>& bytes) {
   struct Destroy {
     void operator()(void* handle) const { tjDestroy(handle); }
   };
-  thread_local const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
-  const auto fail = [] { throw BadImage(tjGetErrorStr2(decoder.get())); };
+  // One for each image: after a failed header, libjpeg-turbo 2.1 also refuses the next, sound image.
+  const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
+  const auto fail = [&decoder] { throw BadImage(tjGetErrorStr2(decoder.get())); };
 
   const auto size = static_cast<unsigned long>(bytes.size());
   int width = 0;
@@ -50,6 +51,7 @@ torch::Tensor decode_jpeg(const std::vector<uint8_t>& bytes) {
                           &colorspace) != 0) {
     fail();
   }
+  if (width < 1 || height < 1) throw BadImage("it holds tables and no image");
   const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
   const auto image = pixels(height, width, cmyk ? 4 : 3);
   // A warning (a truncated file, say) fails too: half an image is no image.

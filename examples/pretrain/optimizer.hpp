@@ -60,9 +60,8 @@ struct Schedule {
   double warmup_steps;
   double total_steps;
 
-  /// The learning rate of step 0, 1, ...
-  double at(int64_t step_number) const {
-    const auto step = static_cast<double>(step_number);
+  /// The learning rate of step 0, 1, ... (or between them).
+  double at(double step) const {
     if (step < warmup_steps) {
       // MAE (util/lr_sched.py) starts from 0 and reaches the peak as the warm-up ends; mmengine's
       // LinearLR starts from a share of it and is there one step earlier.

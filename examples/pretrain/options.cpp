@@ -74,7 +74,10 @@ void add_options(CLI::App& app, Options& o) {
   const auto not_negative_number = CLI::Range(0.0, 1e300).description("");
   const auto option = [&app](const std::string& name, auto& value, const std::string& help,
                              const char* group) {
-    return app.add_option("--" + name, value, help)->capture_default_str()->group(group);
+    return app.add_option("--" + name, value, help)
+        ->capture_default_str()
+        ->take_last()
+        ->group(group);
   };
   // On and off, on the command line and in a file: --name, --name=false.
   const auto flag = [&app](const std::string& name, bool& value, const std::string& help,

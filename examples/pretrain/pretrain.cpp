@@ -152,7 +152,7 @@ class Trainer {
                     "none of the images below ", options_.data, " can be read");
         if (++forward < options_.accumulate) continue;
 
-        const double rate = schedule().at(progress_.step);
+        const double rate = schedule().at(static_cast<double>(progress_.step));
         if (images > 0) {
           TORCH_CHECK(std::isfinite(loss), "the loss is ", loss, " in step ", progress_.step,
                       ": stopping; the last checkpoint is from before");

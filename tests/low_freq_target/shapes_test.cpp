@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dtypes, ranks, strides and devices that the target promises to take.
+#include <ATen/ATen.h>
+#include <pixmim/low_freq_target.hpp>
+
+#include "support/catch.hpp"
+#include "support/golden.hpp"
+
+using support::largest_difference;
+
+TEST_CASE("the result has the shape and the dtype of the images", "[low_freq_target]") {
+  const auto images = at::randn({2, 3, 18, 22}, at::kDouble);
+  const auto expected = pixmim::low_freq_target(images, 6);
+  // Half of the last place of a value below 4; 1e-5 for the arithmetic in float32.
+  const std::pair<at::ScalarType, double> rows[] = {
+      {at::kHalf, 4e-2}, {at::kBFloat16, 3e-1}, {at::kFloat, 1e-5}, {at::kDouble, 0}};
+  for (const auto& [dtype, tolerance] : rows) {
+    const auto given = images.to(dtype);
+    for (const bool batched : {true, false}) {
+      const auto input = batched ? given : given[1];
+      const auto target = pixmim::low_freq_target(input, 6);
+      CHECK(target.scalar_type() == dtype);
+      CHECK(target.is_contiguous());
+      CHECK_FALSE(target.requires_grad());
+      CHECK(largest_difference(target, batched ? expected : expected[1]) <= tolerance);
+    }
+    // 16-bit images are computed in float32: only the rounding of input and output is theirs.
+    const auto wide = pixmim::low_freq_target(given.to(at::kFloat), 6);
+    if (dtype != at::kDouble) {
+      CHECK(at::equal(pixmim::low_freq_target(given, 6), wide.to(dtype)));
+    }
+  }
+}
+
+TEST_CASE("strides do not matter", "[low_freq_target]") {
+  const auto images = at::randn({2, 3, 18, 22});
+  const auto expected = pixmim::low_freq_target(images, 6);
+  const auto channels_last = images.contiguous(at::MemoryFormat::ChannelsLast);
+  CHECK(at::equal(pixmim::low_freq_target(channels_last, 6), expected));
+  const auto every_second = at::stack({images, images * 2}, 4).select(4, 0);
+  CHECK_FALSE(every_second.is_contiguous());
+  CHECK(at::equal(pixmim::low_freq_target(every_second, 6), expected));
+  CHECK(largest_difference(
+            pixmim::low_freq_target(images.transpose(2, 3), pixmim::Circle{6}).transpose(2, 3),
+            pixmim::low_freq_target(images, pixmim::Circle{6})) < 5e-6);
+}
+
+TEST_CASE("images that require a gradient give a target without one", "[low_freq_target]") {
+  const auto images = at::randn({1, 3, 8, 8}).requires_grad_(true);
+  CHECK_FALSE(pixmim::low_freq_target(images, 2).requires_grad());
+  CHECK_FALSE(pixmim::low_freq_target(images, pixmim::Circle{2}).requires_grad());
+  CHECK(at::GradMode::is_enabled());
+}
+
+TEST_CASE("an empty batch gives an empty target", "[low_freq_target]") {
+  CHECK(pixmim::low_freq_target(at::empty({0, 3, 8, 8}), 2).sizes() ==
+        at::IntArrayRef({0, 3, 8, 8}));
+  const auto bytes = pixmim::low_freq_target(at::empty({0, 3, 8, 8}, at::kByte), 2);
+  CHECK(bytes.scalar_type() == at::kFloat);
+}
+
+TEST_CASE("uint8 pixels are normalised on the way", "[low_freq_target]") {
+  const auto bytes = at::randint(256, {2, 3, 12, 10}, at::kByte);
+  const auto mean = at::tensor({0.485, 0.456, 0.406}).view({3, 1, 1});
+  const auto std = at::tensor({0.229, 0.224, 0.225}).view({3, 1, 1});
+  const auto images = (bytes.to(at::kFloat) / 255 - mean) / std;
+  CHECK(largest_difference(pixmim::low_freq_target(bytes, 3),
+                           pixmim::low_freq_target(images, 3)) < 1e-5);
+  CHECK(largest_difference(pixmim::low_freq_target(bytes, pixmim::Circle{3}),
+                           pixmim::low_freq_target(images, pixmim::Circle{3})) < 1e-5);
+}
+
+TEST_CASE("linear filters take any number of channels", "[low_freq_target]") {
+  for (const int64_t channels : {1, 2, 4, 7}) {
+    CHECK(pixmim::low_freq_target(at::randn({1, channels, 8, 8}), pixmim::Gaussian{2}).size(1) ==
+          channels);
+  }
+}
+
+TEST_CASE("a generator serves many sizes", "[low_freq_target]") {
+  const pixmim::LowFreqTargetGenerator generator(pixmim::LowFreqTargetOptions(3));
+  for (int64_t round = 0; round < 2; ++round) {
+    for (int64_t size = 4; size < 44; ++size) {  // more than the cache keeps
+      const auto images = at::randn({1, 3, size, size + 1});
+      CHECK(largest_difference(generator(images), pixmim::low_freq_target(images, 3)) == 0);
+    }
+  }
+}
+
+TEST_CASE("CUDA gives the target of the CPU", "[low_freq_target][cuda]") {
+  if (!at::hasCUDA()) {
+    WARN("skipped: no CUDA device");
+    return;
+  }
+  for (const auto dtype : {at::kHalf, at::kBFloat16, at::kFloat, at::kDouble}) {
+    const auto images = at::randn({2, 3, 224, 224}).to(dtype);
+    const double tolerance = dtype == at::kBFloat16 ? 4e-2 : dtype == at::kHalf ? 5e-3 : 1e-5;
+    const auto on_gpu = images.to(at::kCUDA);
+    CHECK(largest_difference(pixmim::low_freq_target(on_gpu, 40).cpu(),
+                             pixmim::low_freq_target(images, 40)) <= tolerance);
+    CHECK(largest_difference(pixmim::low_freq_target(on_gpu, pixmim::Circle{40}).cpu(),
+                             pixmim::low_freq_target(images, pixmim::Circle{40})) <= tolerance);
+  }
+}

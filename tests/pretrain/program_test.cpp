@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `pretrain` itself: resume after a kill, signals, errors, configuration files.
+#include <sys/wait.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "data/decode.hpp"
+#include "support/catch.hpp"
+#include "support/golden.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// A folder with a few photographs, and a place for what the program writes.
+class Workplace {
+ public:
+  Workplace() {
+    fs::create_directories(folder_.path() / "photos");
+    for (int64_t i = 0; i < 7; ++i) {
+      const auto y = torch::linspace(0, static_cast<double>(i + 2), 40 + i).view({-1, 1, 1});
+      const auto x = torch::linspace(0, 3, 50).view({1, -1, 1}) + torch::arange(3);
+      data::write_png(photos() / ("photo" + std::to_string(i) + ".png"),
+                      (torch::sin(x + y) * 100 + 120).to(torch::kByte));
+    }
+  }
+  fs::path photos() const { return folder_.path() / "photos"; }
+  fs::path file(const std::string& name) const { return folder_.path() / name; }
+
+  /// Starts the program on a small model, its output in `output` and `output`.txt.
+  pid_t start(const std::string& output, const std::string& arguments) const {
+    const std::string command = "exec " PRETRAIN_PROGRAM " --data " + photos().string() +
+                                " --output " + file(output).string() + small_ + arguments + " > " +
+                                file(output + ".txt").string() + " 2>&1";
+    const pid_t child = fork();
+    if (child == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
+      _exit(127);
+    }
+    return child;
+  }
+  /// Waits for the end: the exit code, or minus the signal.
+  static int wait(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+  }
+  int run(const std::string& output, const std::string& arguments) const {
+    return wait(start(output, arguments));
+  }
+  std::string printed(const std::string& output) const { return text_of(file(output + ".txt")); }
+
+  /// Waits until the program has logged a step.
+  void wait_for_rows(const std::string& output, int64_t rows) const {
+    for (int i = 0; i < 1200; ++i) {
+      const std::string log = text_of(file(output) / "loss.csv");
+      if (std::count(log.begin(), log.end(), '\n') > rows) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    FAIL("the program logs no steps: " << printed(output));
+  }
+
+ private:
+  support::TemporaryFolder folder_;
+  std::string small_ =
+      " --model tiny --image-size 32 --patch-size 8 --decoder-dim 16 --decoder-depth 1"
+      " --decoder-heads 2 --radius 6 --batch 4 --accumulate 2 --no-bf16 --pictures 2 --blr 0.02 ";
+};
+
+std::map<std::string, at::Tensor> weights(const fs::path& checkpoint) {
+  torch::serialize::InputArchive archive;
+  archive.load_from(checkpoint.string());
+  torch::serialize::InputArchive model;
+  archive.read("model", model);
+  torch::serialize::InputArchive norm;
+  model.read("norm", norm);
+  std::map<std::string, at::Tensor> result;
+  for (const char* name : {"cls_token", "mask_token"}) model.read(name, result[name]);
+  for (const char* name : {"weight", "bias"}) norm.read(name, result[name]);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a run that was killed goes on to the same weights", "[pretrain]") {
+  const Workplace workplace;
+  const std::string run = "--steps 30 --save-every 4 --workers 2";
+  REQUIRE(workplace.run("whole", run) == 0);
+
+  const pid_t child = workplace.start("killed", run);
+  workplace.wait_for_rows("killed", 9);
+  kill(child, SIGKILL);
+  const int ended = Workplace::wait(child);
+  CHECK((ended == -SIGKILL || ended == 0));
+  REQUIRE(fs::exists(workplace.file("killed") / "checkpoint.pt"));
+  REQUIRE(workplace.run("killed", "--steps 30 --save-every 4 --workers 0 --resume") == 0);
+  CHECK_THAT(workplace.printed("killed"), ContainsSubstring("resumed from step"));
+
+  CHECK(text_of(workplace.file("whole") / "loss.csv") ==
+        text_of(workplace.file("killed") / "loss.csv"));
+  const auto a = weights(workplace.file("whole") / "checkpoint.pt");
+  const auto b = weights(workplace.file("killed") / "checkpoint.pt");
+  for (const auto& [name, tensor] : a) CHECK(at::equal(tensor, b.at(name)));
+}
+
+TEST_CASE("Ctrl-C leaves a checkpoint", "[pretrain]") {
+  const Workplace workplace;
+  const pid_t child = workplace.start("out", "--steps 100000 --save-every 100000");
+  workplace.wait_for_rows("out", 2);
+  kill(child, SIGINT);
+  CHECK(Workplace::wait(child) == 128 + SIGINT);
+  CHECK(fs::exists(workplace.file("out") / "checkpoint.pt"));
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("go on with --resume"));
+}
+
+TEST_CASE("a run leaves its losses, options and pictures", "[pretrain]") {
+  const Workplace workplace;
+  REQUIRE(workplace.run("out", "--steps 3 --no-norm-pix") == 0);
+  const auto pictures = data::read_image(workplace.file("out") / "reconstructions.png");
+  // Two rows of image, masked, reconstruction and target, enlarged to 192 pixels, 8 between them.
+  CHECK(pictures.sizes() == at::IntArrayRef({2 * 200, 4 * 200, 3}));
+  CHECK(data::read_image(workplace.file("out") / "targets.png").size(1) == 3 * 200);
+  const std::string log = text_of(workplace.file("out") / "loss.csv");
+  CHECK(std::count(log.begin(), log.end(), '\n') == 4);
+
+  // The options that it wrote make the same run again.
+  REQUIRE(workplace.run("again", "--config " + workplace.file("out/run.toml").string()) == 0);
+  CHECK(text_of(workplace.file("again") / "loss.csv") == log);
+}
+
+TEST_CASE("every crop and target trains", "[pretrain]") {
+  const Workplace workplace;
+  CHECK(workplace.run("mae", "--steps 2 --crop rrc --interpolation bicubic --target pixels") == 0);
+  CHECK(workplace.run("bf16", "--steps 2 --bf16 --schedule mae --decay mae") == 0);
+  CHECK(text_of(workplace.file("mae") / "loss.csv") != text_of(workplace.file("bf16") / "loss.csv"));
+}
+
+TEST_CASE("a file that is no image is skipped with its name, or stops a strict run", "[pretrain]") {
+  const Workplace workplace;
+  std::ofstream(workplace.photos() / "broken.jpg") << "no image";
+  CHECK(workplace.run("lenient", "--steps 3") == 0);
+  CHECK_THAT(workplace.printed("lenient"), ContainsSubstring("skipped files: 1"));
+  CHECK_THAT(workplace.printed("lenient"), ContainsSubstring("broken.jpg"));
+  CHECK(workplace.run("strict", "--steps 3 --strict") == 1);
+  CHECK_THAT(workplace.printed("strict"), ContainsSubstring("broken.jpg"));
+}
+
+TEST_CASE("wrong options end with a message", "[pretrain]") {
+  const Workplace workplace;
+  const auto fails = [&](const std::string& arguments, const std::string& message) {
+    CHECK(workplace.run("wrong", arguments) != 0);
+    CHECK_THAT(workplace.printed("wrong"), ContainsSubstring(message));
+  };
+  fails("--recipe none", "--recipe");
+  fails("--mask-ratio 2", "--mask-ratio");
+  fails("--image-size 30", "expected image_size to be a multiple of patch_size, 8");
+  fails("--frobnicate", "frobnicate");
+  REQUIRE(workplace.run("out", "--steps 2") == 0);
+  CHECK(workplace.run("out", "--steps 3 --resume") == 1);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("is of a run with other options"));
+  fs::remove_all(workplace.photos());
+  fails("--steps 1", "is no folder");
+}
