@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the mask makers, `visible` and `restore` beside the official code of MAE, LSMAE and SimMIM.
+
+#include <pixmim/masking.hpp>
+
+#include <cmath>
+
+#include "defaults.hpp"
+
+namespace {
+
+constexpr int64_t mask_batch = 64;
+
+void expect_equal_masks(const std::string& row, const pixmim::TokenMask& ours,
+                        const pixmim::TokenMask& reference) {
+  pixmim_bench::expect_equal(row + " mask", ours.mask, reference.mask, 0);
+  pixmim_bench::expect_equal(row + " ids_keep", ours.ids_keep, reference.ids_keep, 0);
+  pixmim_bench::expect_equal(row + " ids_restore", ours.ids_restore, reference.ids_restore, 0);
+}
+
+/// MAE models_mae.py random_masking, but for the tokens.
+pixmim::TokenMask mae_mask(const at::Tensor& noise, double ratio) {
+  const int64_t tokens = noise.size(1);
+  const auto kept = static_cast<int64_t>(static_cast<double>(tokens) * (1 - ratio));
+  const at::Tensor ids_shuffle = noise.argsort(/*dim=*/int64_t{1});
+  const at::Tensor ids_restore = ids_shuffle.argsort(/*dim=*/int64_t{1});
+  at::Tensor mask = at::ones(noise.sizes(), noise.options().dtype(at::kFloat));
+  mask.narrow(1, 0, kept).fill_(0);
+  mask = at::gather(mask, 1, ids_restore);
+  return {mask, ids_shuffle.narrow(1, 0, kept), ids_restore};
+}
+
+at::Tensor expanded(const at::Tensor& ids, int64_t width) {
+  return ids.unsqueeze(-1).repeat({1, 1, width});
+}
+
+/// The tokens of MAE's random_masking.
+at::Tensor mae_visible(const at::Tensor& tokens, const at::Tensor& ids_keep) {
+  return at::gather(tokens, 1, expanded(ids_keep, tokens.size(2)));
+}
+
+/// MAE models_mae.py forward_decoder, but for the class token.
+at::Tensor mae_restore(const at::Tensor& visible, const at::Tensor& mask_token,
+                       const at::Tensor& ids_restore) {
+  const at::Tensor hidden =
+      mask_token.repeat({visible.size(0), ids_restore.size(1) - visible.size(1), 1});
+  return at::gather(at::cat({visible, hidden}, 1), 1, expanded(ids_restore, visible.size(2)));
+}
+
+/// LSMAE util/long_seq_patch_loader.py SampleVisiblePatchIndices, sample by sample as there; the
+/// permutation is that of the noise. For a grid that the block divides.
+pixmim::TokenMask lsmae_mask(const at::Tensor& noise, int64_t grid, double ratio, int64_t block) {
+  const int64_t tokens = grid * grid;
+  const int64_t block_grid = grid / block;
+  const auto kept = static_cast<int64_t>(static_cast<double>(tokens) * (1 - ratio));
+  const at::Tensor positions = at::arange(tokens, noise.options().dtype(at::kLong));
+  std::vector<at::Tensor> ids_keep;
+  std::vector<at::Tensor> ids_restore;
+  for (const at::Tensor& sample : noise.unbind()) {
+    const at::Tensor blocks = sample.argsort();
+    const at::Tensor x = blocks.remainder(block_grid).mul(block);
+    const at::Tensor y = blocks.floor_divide(block_grid).mul(block);
+    std::vector<at::Tensor> stacks;
+    for (int64_t right = 0; right < block; ++right) {
+      for (int64_t down = 0; down < block; ++down) {
+        stacks.push_back(y.add(down).mul(grid).add(x.add(right)));
+      }
+    }
+    const at::Tensor ids_shuffle = at::stack(stacks, 1).reshape({-1});
+    ids_restore.push_back(at::empty_like(ids_shuffle).index_put_({ids_shuffle}, positions));
+    ids_keep.push_back(ids_shuffle.narrow(0, 0, kept));
+  }
+  const at::Tensor restore = at::stack(ids_restore);
+  return {restore.ge(kept).to(at::kFloat), at::stack(ids_keep), restore};
+}
+
+/// SimMIM data/data_simmim.py MaskGenerator, sample by sample as there: the mask alone.
+at::Tensor simmim_mask(const at::Tensor& noise, int64_t size, int64_t mask_patch,
+                       int64_t model_patch, double ratio) {
+  const int64_t squares = size / mask_patch;
+  const int64_t scale = mask_patch / model_patch;
+  const auto masked =
+      static_cast<int64_t>(std::ceil(static_cast<double>(squares * squares) * ratio));
+  std::vector<at::Tensor> masks;
+  for (const at::Tensor& sample : noise.unbind()) {
+    at::Tensor mask = at::zeros({squares * squares}, noise.options().dtype(at::kFloat));
+    mask.index_fill_(0, sample.argsort().narrow(0, 0, masked), 1);
+    mask = mask.view({squares, squares}).repeat_interleave(scale, 0).repeat_interleave(scale, 1);
+    masks.push_back(mask.reshape({-1}));
+  }
+  return at::stack(masks);
+}
+
+/// Noise without equal values, so that no order is left open.
+at::Tensor noise_of(int64_t tokens) {
+  return at::rand({mask_batch, tokens}, at::kDouble).to(pixmim_bench::device());
+}
+
+/// Adds `what` and, before it, `what`_reference.
+template <typename Ours, typename Reference>
+void add_pair(const std::string& what, const std::string& axes, std::size_t bytes, Ours ours,
+              Reference reference) {
+  for (const int threads : pixmim_bench::thread_counts()) {
+    const std::string end = axes + pixmim_bench::threads_axis(threads);
+    const std::string reference_name = "masking/" + what + "_reference" + end;
+    pixmim_bench::add({reference_name, threads, mask_batch, bytes}, reference);
+    pixmim_bench::add({"masking/" + what + end, threads, mask_batch, bytes, reference_name}, ours);
+  }
+}
+
+void add_random(int64_t tokens) {
+  const std::string axes = "/N:" + std::to_string(mask_batch) + "/L:" + std::to_string(tokens);
+  const at::Tensor noise = noise_of(tokens);
+  expect_equal_masks("masking/random" + axes,
+                     pixmim::mask_from_noise(noise, pixmim_bench::mask_ratio),
+                     mae_mask(noise, pixmim_bench::mask_ratio));
+  const at::Device device = pixmim_bench::device();
+  add_pair(
+      "random", axes, 0,
+      [=] {
+        return pixmim::random_mask(mask_batch, tokens, pixmim_bench::mask_ratio, device).mask;
+      },
+      [=] {
+        const at::Tensor drawn = at::rand({mask_batch, tokens}, device);
+        return mae_mask(drawn, pixmim_bench::mask_ratio).mask;
+      });
+}
+
+void add_visible_and_restore(int64_t tokens) {
+  const at::Device device = pixmim_bench::device();
+  const std::string axes =
+      "/float32/N:" + std::to_string(mask_batch) + "/L:" + std::to_string(tokens) + "/D:";
+  const auto mask = pixmim::mask_from_noise(noise_of(tokens), pixmim_bench::mask_ratio);
+
+  const at::Tensor full = at::randn({mask_batch, tokens, pixmim_bench::encoder_width}).to(device);
+  const auto visible = [=] { return mask.visible(full); };
+  const auto visible_reference = [=] { return mae_visible(full, mask.ids_keep); };
+  const at::Tensor kept = visible();
+  const std::string visible_axes = axes + std::to_string(pixmim_bench::encoder_width);
+  pixmim_bench::expect_equal("masking/visible" + visible_axes, kept, visible_reference(), 0);
+  add_pair("visible", visible_axes, 2 * kept.nbytes(), visible, visible_reference);
+
+  const int64_t width = pixmim_bench::decoder_width;
+  const at::Tensor latent = at::randn({mask_batch, mask.ids_keep.size(1), width}).to(device);
+  const at::Tensor mask_token = at::randn({1, 1, width}).to(device);
+  const auto restore = [=] { return mask.restore(latent, mask_token); };
+  const auto restore_reference = [=] { return mae_restore(latent, mask_token, mask.ids_restore); };
+  const at::Tensor restored = restore();
+  const std::string restore_axes = axes + std::to_string(width);
+  pixmim_bench::expect_equal("masking/restore" + restore_axes, restored, restore_reference(), 0);
+  add_pair("restore", restore_axes, latent.nbytes() + restored.nbytes(), restore,
+           restore_reference);
+}
+
+void add_joint() {
+  constexpr int64_t grid = 28;
+  constexpr int64_t block = 2;
+  const at::Tensor noise = noise_of(grid * grid / (block * block));
+  const std::string axes = "/N:" + std::to_string(mask_batch) + "/28x28/block:2";
+  const double ratio = pixmim_bench::mask_ratio;
+  expect_equal_masks("masking/joint" + axes,
+                     pixmim::joint_mask_from_noise(noise, grid, grid, ratio, block),
+                     lsmae_mask(noise, grid, ratio, block));
+  add_pair(
+      "joint", axes, 0,
+      [=] { return pixmim::joint_mask_from_noise(noise, grid, grid, ratio, block).mask; },
+      [=] { return lsmae_mask(noise, grid, ratio, block).mask; });
+}
+
+void add_patch_aligned() {
+  constexpr int64_t size = 192;
+  constexpr int64_t mask_patch = 32;
+  constexpr int64_t model_patch = 4;
+  constexpr double ratio = 0.6;
+  const at::Tensor noise = noise_of((size / mask_patch) * (size / mask_patch));
+  const std::string axes = "/N:" + std::to_string(mask_batch) + "/192x192/patch:32/model_patch:4";
+  const auto ours = [=] {
+    return pixmim::patch_aligned_mask_from_noise(noise, size, mask_patch, model_patch, ratio).mask;
+  };
+  const auto reference = [=] { return simmim_mask(noise, size, mask_patch, model_patch, ratio); };
+  pixmim_bench::expect_equal("masking/patch_aligned" + axes, ours(), reference(), 0);
+  add_pair("patch_aligned", axes, 0, ours, reference);
+}
+
+/// BEiT's own is a loop over numbers, with no formula in operators to stand beside.
+void add_block() {
+  pixmim_bench::add({"masking/block/N:" + std::to_string(mask_batch) + "/14x14/masked:75/threads:1",
+                     1, mask_batch},
+                    [] {
+                      return pixmim::block_mask(mask_batch, 14, 14, pixmim::BlockMaskOptions(75),
+                                                pixmim_bench::device())
+                          .mask;
+                    });
+}
+
+void add_rows() {
+  add_random(196);
+  add_random(784);
+  add_visible_and_restore(196);
+  add_joint();
+  add_patch_aligned();
+  add_block();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return pixmim_bench::run(argc, argv, add_rows);
+}
