@@ -16,6 +16,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -67,9 +68,10 @@ inline void expect_equal(const std::string& row, const at::Tensor& ours,
   const double difference =
       ours.to(at::kDouble).sub(reference.to(at::kDouble)).abs().max().item<double>();
   if (!(difference <= tolerance)) {
-    throw std::runtime_error(row + ": not the reference's values: they differ by up to " +
-                             std::to_string(difference) + ", allowed are " +
-                             std::to_string(tolerance));
+    std::ostringstream message;  // not to_string, which shows 1e-8 as 0
+    message << row << ": not the reference's values: they differ by up to " << difference
+            << ", allowed are " << tolerance;
+    throw std::runtime_error(message.str());
   }
 }
 

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The trainer of before.cpp with PixMIM in it: one line a component.
 #include <torch/torch.h>
-#include <pixmim/pixmim.hpp>
-
 #include <cstdio>
-
-using torch::Tensor;
+#include <pixmim/pixmim.hpp>
 
 constexpr int64_t side = 64, patch = 8, dim = 64;
 constexpr int64_t tokens = (side / patch) * (side / patch), pixels = patch * patch * 3;
+using torch::Tensor;
 
 // In place of your data set: photographs [H,W,3] of uint8, here waves of random direction.
 struct Photos : torch::data::datasets::Dataset<Photos> {
@@ -31,17 +29,15 @@ const auto layer = torch::nn::TransformerEncoderLayerOptions(dim, 4).dropout(0);
 struct Model : torch::nn::Module {
   torch::nn::Linear embed = register_module("embed", torch::nn::Linear(pixels, dim));
   Tensor positions = register_parameter("positions", torch::randn({tokens, dim}) * 0.1);
-  Tensor mask_token = register_parameter("mask_token", torch::zeros({1, 1, dim}));
   Layer encoder = register_module("encoder", Layer(layer));
   Layer decoder = register_module("decoder", Layer(layer));
   torch::nn::Linear predict = register_module("predict", torch::nn::Linear(dim, pixels));
-
   template <typename M>
   Tensor loss(const Tensor& images, const Tensor& target, const M& mask) {
     const auto wide = [](const Tensor& ids) { return ids.unsqueeze(2).expand({-1, -1, dim}); };
     auto x = (embed(to_patches(images)) + positions).gather(1, wide(mask.ids_keep));
     x = encoder(x.transpose(0, 1)).transpose(0, 1);
-    x = torch::cat({x, mask_token.expand({x.size(0), tokens - x.size(1), dim})}, 1);
+    x = torch::cat({x, torch::zeros({x.size(0), tokens - x.size(1), dim})}, 1);
     x = x.gather(1, wide(mask.ids_restore)) + positions;
     x = predict(decoder(x.transpose(0, 1)).transpose(0, 1));
     return ((x - to_patches(target)).square().mean(2) * mask.mask).sum() / mask.mask.sum();
@@ -57,8 +53,8 @@ int main() {
   for (int epoch = 1; epoch <= 10; ++epoch) {
     for (auto& batch : *loader) {
       const auto mask = pixmim::random_mask(batch.data.size(0), tokens, 0.75);
-      const auto loss =
-          model.loss(batch.data, /*target=*/pixmim::low_freq_target(batch.data, 12), mask);
+      const auto target = pixmim::low_freq_target(batch.data, /*radius=*/12);
+      const auto loss = model.loss(batch.data, target, mask);
       optimizer.zero_grad();
       loss.backward();
       optimizer.step();

@@ -44,6 +44,7 @@ Options pixmim_vit_tiny_demo() {
   options.model = "tiny";
   options.image_size = 96;
   options.patch_size = 12;
+  options.depth = 4;
   options.decoder_dim = 128;
   options.decoder_depth = 2;
   options.decoder_heads = 4;
@@ -104,6 +105,7 @@ void add_options(CLI::App& app, Options& o) {
   option("image-size", o.image_size, "Side of the input in pixels", model)->check(positive);
   option("patch-size", o.patch_size, "Side of a patch in pixels; 0: 16, and 14 for huge", model)
       ->check(not_negative);
+  option("depth", o.depth, "Blocks of the encoder; 0: the model's own", model)->check(not_negative);
   option("decoder-dim", o.decoder_dim, "Width of the decoder", model)->check(positive);
   option("decoder-depth", o.decoder_depth, "Blocks of the decoder", model)->check(positive);
   option("decoder-heads", o.decoder_heads, "Heads of the decoder", model)->check(positive);

@@ -20,6 +20,7 @@ struct Options {
   std::string model = "base";
   int64_t image_size = 224;
   int64_t patch_size = 0;
+  int64_t depth = 0;
   int64_t decoder_dim = 512;
   int64_t decoder_depth = 8;
   int64_t decoder_heads = 16;

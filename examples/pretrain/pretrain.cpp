@@ -35,6 +35,7 @@ mae::MaskedAutoencoder make_model(const Options& options) {
                    .decoder_num_heads(options.decoder_heads)
                    .norm_pix_loss(options.norm_pix);
   if (options.patch_size > 0) model.patch_size(options.patch_size);
+  if (options.depth > 0) model.depth(options.depth);
   return mae::MaskedAutoencoder(model);
 }
 

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Masks on a GPU are those of the CPU for the same noise.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <pixmim/masking.hpp>
+
+#include "support/catch.hpp"
+#include "support/errors.hpp"
+
+namespace {
+
+/// Says so if there is no GPU.
+bool no_gpu() {
+  if (at::hasCUDA()) return false;
+  WARN("skipped: no CUDA device");
+  return true;
+}
+
+void expect_same(const pixmim::TokenMask& on_gpu, const pixmim::TokenMask& on_cpu) {
+  CHECK(on_gpu.mask.is_cuda());
+  CHECK(on_gpu.ids_keep.is_cuda());
+  CHECK(on_gpu.ids_restore.is_cuda());
+  CHECK(at::equal(on_gpu.mask.cpu(), on_cpu.mask));
+  CHECK(at::equal(on_gpu.ids_keep.cpu(), on_cpu.ids_keep));
+  CHECK(at::equal(on_gpu.ids_restore.cpu(), on_cpu.ids_restore));
+}
+
+}  // namespace
+
+TEST_CASE("noise on a GPU makes the mask of the CPU, ties included", "[masking][cuda]") {
+  if (no_gpu()) return;
+  for (const int64_t levels : {4, 1 << 20}) {  // 4: nearly all values are equal
+    const auto noise = at::randint(levels, {8, 196}).to(at::kFloat).div(levels);
+    const auto there = noise.to(at::kCUDA);
+    expect_same(pixmim::mask_from_noise(there, 0.75), pixmim::mask_from_noise(noise, 0.75));
+    expect_same(pixmim::joint_mask_from_noise(there, 27, 28, 0.75, 2),
+                pixmim::joint_mask_from_noise(noise, 27, 28, 0.75, 2));
+    expect_same(pixmim::patch_aligned_mask_from_noise(there, 448, 32, 16, 0.6),
+                pixmim::patch_aligned_mask_from_noise(noise, 448, 32, 16, 0.6));
+  }
+}
+
+TEST_CASE("masks are made on the device asked for", "[masking][cuda]") {
+  if (no_gpu()) return;
+  for (int round = 0; round < 2; ++round) {
+    const auto random = pixmim::random_mask(4, 196, 0.75, at::kCUDA);
+    CHECK(random.mask.is_cuda());
+    CHECK(random.mask.sum(1).eq(147).all().item<bool>());
+    CHECK(pixmim::joint_mask(4, 14, 14, 0.75, 2, at::kCUDA).ids_keep.is_cuda());
+    CHECK(pixmim::patch_aligned_mask(4, 192, 32, 4, 0.6, at::kCUDA).ids_keep.is_cuda());
+  }
+  at::manual_seed(5);
+  const auto first = pixmim::random_mask(4, 196, 0.75, at::kCUDA);
+  at::manual_seed(5);
+  CHECK(at::equal(pixmim::random_mask(4, 196, 0.75, at::kCUDA).mask, first.mask));
+}
+
+TEST_CASE("a block mask is drawn on the host whatever its device", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto options = pixmim::BlockMaskOptions(75).exact(true);
+  const auto seeded = [] { return at::make_generator<at::CPUGeneratorImpl>(3); };
+  expect_same(pixmim::block_mask(4, 14, 14, options, at::kCUDA, seeded()),
+              pixmim::block_mask(4, 14, 14, options, at::kCPU, seeded()));
+  const auto on_gpu = at::globalContext().defaultGenerator(at::Device(at::kCUDA, 0));
+  CHECK_THAT(support::error_of([&] { pixmim::block_mask(4, 14, 14, options, at::kCUDA, on_gpu); }),
+             ContainsSubstring("block_mask: expected a generator on the CPU"));
+}
+
+TEST_CASE("visible and restored tokens on a GPU are those of the CPU", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto noise = at::rand({4, 196});
+  const auto on_cpu = pixmim::mask_from_noise(noise, 0.75);
+  const auto on_gpu = pixmim::mask_from_noise(noise.to(at::kCUDA), 0.75);
+  const auto tokens = at::randn({4, 196, 32});
+  const auto token = at::randn({1, 1, 32});
+  for (const auto dtype : {at::kHalf, at::kBFloat16, at::kFloat, at::kDouble}) {
+    const auto here = tokens.to(dtype);
+    const auto there = here.to(at::kCUDA);
+    CHECK(at::equal(on_gpu.visible(there).cpu(), on_cpu.visible(here)));
+    const auto restored =
+        on_gpu.restore(on_gpu.visible(there), token.to(at::kCUDA).to(dtype)).cpu();
+    CHECK(at::equal(restored, on_cpu.restore(on_cpu.visible(here), token.to(dtype))));
+  }
+  CHECK(at::equal(pixmim::upsample_mask(on_gpu.mask, 14, 4).cpu(),
+                  pixmim::upsample_mask(on_cpu.mask, 14, 4)));
+  CHECK_THAT(support::error_of([&] { on_gpu.visible(tokens); }),
+             ContainsSubstring("expected tokens on the device of the mask, cuda:0, got cpu"));
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds, and runs every test.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../cmake/prepare.sh"
+
+require_packages g++ cmake ninja-build pkg-config python3 python3-venv \
+  catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev
+build_targets all
+ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-log "$build/tests.log" "$@"
+
+echo
+echo "Cases and assertions by component; the log with every measured difference: $build/tests.log"
+for program in "$build"/tests/*_test; do
+  printf '%-26s' "$(basename "$program" _test)"
+  "$program" --list-test-names-only | sed '/^[[:space:]]*$/d' | wc -l | tr '\n' ' '
+  echo "cases, of them $("$program" --list-test-names-only '[cuda]' | sed '/^[[:space:]]*$/d' | wc -l) for a GPU"
+done
