@@ -49,7 +49,8 @@ if [ ! -f "$tools/complete" ]; then
 fi
 data=${data:-$tools/photographs}
 
-"$build/examples/pretrain" --recipe pixmim_vit_tiny_demo --data "$data" --output "$output" \
+# Threads that wait must not spin: the readers of the images need the cores too.
+OMP_WAIT_POLICY=passive "$build/examples/pretrain" --recipe pixmim_vit_tiny_demo --data "$data" --output "$output" \
   --seconds "$seconds"
 "$tools/bin/python" "$project/examples/pretrain/plot_loss.py" "$output/loss.csv" "$output/loss.png"
 echo

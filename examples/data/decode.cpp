@@ -38,7 +38,8 @@ torch::Tensor decode_jpeg(const std::vector<uint8_t>& bytes) {
   struct Destroy {
     void operator()(void* handle) const { tjDestroy(handle); }
   };
-  // One for each image: after a failed header, libjpeg-turbo 2.1 also refuses the next, sound image.
+  // One for each image: after a failed header, libjpeg-turbo 2.1 also refuses the next, sound
+  // image.
   const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
   const auto fail = [&decoder] { throw BadImage(tjGetErrorStr2(decoder.get())); };
 

@@ -20,8 +20,8 @@ struct BadImage : std::runtime_error {
 /// The most pixels that an image may have, so that a small file cannot fill the memory.
 constexpr int64_t max_pixels = int64_t{1} << 28;
 
-/// Decodes a JPEG or a PNG (told by its content, not its name) to uint8 [H,W,3]: grey, palette, CMYK
-/// and 16-bit images become RGB, transparency is dropped, as Pillow's `convert("RGB")` does.
+/// Decodes a JPEG or a PNG (told by its content, not its name) to uint8 [H,W,3]: grey, palette,
+/// CMYK and 16-bit images become RGB, transparency is dropped, as Pillow's `convert("RGB")` does.
 /// Throws BadImage.
 torch::Tensor decode_image(const std::vector<uint8_t>& bytes);
 

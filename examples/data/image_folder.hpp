@@ -18,15 +18,15 @@ inline bool is_image_name(const std::filesystem::path& path) {
   return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
-/// The *.jpg, *.jpeg and *.png below `folder` (class folders or flat; any case; links are followed),
-/// sorted by name, so that a sample has the same index on every machine.
-/// Throws std::runtime_error if there is none.
+/// The *.jpg, *.jpeg and *.png below `folder` (class folders or flat; any case; links are
+/// followed), sorted by name, so that a sample has the same index on every machine. Throws
+/// std::runtime_error if there is none.
 inline std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(folder)) throw std::runtime_error(folder.string() + " is no folder");
   std::vector<fs::path> files;
-  const auto options =
-      fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
+  const auto options = fs::directory_options::follow_directory_symlink |
+                       fs::directory_options::skip_permission_denied;
   for (const auto& entry : fs::recursive_directory_iterator(folder, options)) {
     // By name first: asking what a file is costs a system call where the name is free.
     if (is_image_name(entry.path()) && entry.is_regular_file()) files.push_back(entry.path());

@@ -31,7 +31,8 @@ struct SampleId {
 };
 using SampleIds = std::vector<SampleId>;
 
-/// Each epoch a permutation of its own, epoch after epoch, from sample number `first` of the stream on.
+/// Each epoch a permutation of its own, epoch after epoch, from sample number `first` of the stream
+/// on.
 class EpochSampler : public torch::data::samplers::Sampler<SampleIds> {
  public:
   EpochSampler(std::size_t size, uint64_t seed, uint64_t first)

@@ -2,9 +2,9 @@
 // Masked Autoencoder (He et al., arXiv 2111.06377) with the parameter names of the official code.
 #pragma once
 
+#include <torch/nn.h>
 #include <pixmim/loss.hpp>
 #include <pixmim/token_mask.hpp>
-#include <torch/nn.h>
 
 #include <cstdint>
 #include <string>
@@ -36,8 +36,10 @@ struct MaskedAutoencoderOptions {
     if (size == "base") return of_encoder(768, 12, 12);
     if (size == "large") return of_encoder(1024, 24, 16);
     if (size == "huge") return of_encoder(1280, 32, 16).patch_size(14);
-    TORCH_CHECK(false, "MaskedAutoencoderOptions::vit: expected size to be tiny, small, base, large or "
-                "huge, got ", size);
+    TORCH_CHECK(false,
+                "MaskedAutoencoderOptions::vit: expected size to be tiny, small, base, large or "
+                "huge, got ",
+                size);
   }
 
   int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
@@ -61,8 +63,8 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
                                   vit::PatchEmbed(o.in_chans(), o.patch_size(), o.embed_dim()));
     cls_token = register_parameter("cls_token", torch::randn({1, 1, o.embed_dim()}) * 0.02);
     pos_embed = register_parameter("pos_embed", positions(o.embed_dim()), /*requires_grad=*/false);
-    blocks = register_module(
-        "blocks", vit::blocks(o.depth(), o.embed_dim(), o.num_heads(), o.mlp_ratio()));
+    blocks = register_module("blocks",
+                             vit::blocks(o.depth(), o.embed_dim(), o.num_heads(), o.mlp_ratio()));
     norm = register_module("norm", vit::layer_norm(o.embed_dim()));
 
     decoder_embed =
@@ -76,8 +78,8 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
                                                       o.decoder_num_heads(), o.mlp_ratio()));
     decoder_norm = register_module("decoder_norm", vit::layer_norm(o.decoder_embed_dim()));
     decoder_pred = register_module(
-        "decoder_pred", torch::nn::Linear(o.decoder_embed_dim(),
-                                          o.patch_size() * o.patch_size() * o.in_chans()));
+        "decoder_pred",
+        torch::nn::Linear(o.decoder_embed_dim(), o.patch_size() * o.patch_size() * o.in_chans()));
     vit::initialize(*this);
   }
 

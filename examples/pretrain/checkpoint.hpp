@@ -21,8 +21,8 @@ struct Progress {
   int64_t total_steps = 0;
 };
 
-/// Writes by `write(temporary path)`, then renames: a reader, or a power cut, sees the old file or the
-/// new one.
+/// Writes by `write(temporary path)`, then renames: a reader, or a power cut, sees the old file or
+/// the new one.
 template <typename Write>
 void replace_file(const std::filesystem::path& path, const Write& write) {
   const std::filesystem::path temporary = path.string() + ".tmp";

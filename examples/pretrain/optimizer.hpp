@@ -15,12 +15,14 @@
 
 namespace pretrain {
 
-/// Whether weight decay spares a parameter. Both sources spare biases and norms. mmselfsup's configs
-/// spare cls_token, mask_token and pos_embed too; the official MAE (timm's add_weight_decay) does not.
+/// Whether weight decay spares a parameter. Both sources spare biases and norms. mmselfsup's
+/// configs spare cls_token, mask_token and pos_embed too; the official MAE (timm's
+/// add_weight_decay) does not.
 inline bool spares_decay(const std::string& name, const torch::Tensor& parameter,
                          const std::string& decay) {
   const auto ends_with = [&name](const std::string& end) {
-    return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+    return name.size() >= end.size() &&
+           name.compare(name.size() - end.size(), end.size(), end) == 0;
   };
   if (parameter.dim() == 1 || ends_with(".bias")) return true;
   return decay == "openmmlab" &&

@@ -51,7 +51,7 @@ Options pixmim_vit_tiny_demo() {
   options.radius = 17;
   options.norm_pix = false;
   options.batch = 16;
-  options.base_lr = 8e-3;
+  options.base_lr = 1.6e-2;
   options.cache_mib = 256;
   options.epochs = 400;
   options.warmup_epochs = 20;
@@ -89,7 +89,8 @@ void add_options(CLI::App& app, Options& o) {
 
   constexpr auto files = "Files";
   app.set_config("--config", "", "Read options from a TOML file; the command line wins");
-  option("recipe", o.recipe, "Start from these options", files)->check(CLI::IsMember(recipe_names()));
+  option("recipe", o.recipe, "Start from these options", files)
+      ->check(CLI::IsMember(recipe_names()));
   option("data", o.data, "Folder of JPEG and PNG files, flat or by class", files)->required();
   option("output", o.output, "Folder for checkpoints, losses and pictures", files);
   flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
@@ -208,8 +209,8 @@ std::string to_toml(const Options& options) {
 std::string Options::identity() const {
   // Where the files are, how much is printed and how fast it runs may change between two runs.
   static const std::vector<std::string> free = {
-      "data",    "output",   "resume", "strict",  "save-every", "pictures-every", "pictures",
-      "workers", "cache", "device", "threads", "seconds",    "recipe"};
+      "data",    "output", "resume", "strict",  "save-every", "pictures-every", "pictures",
+      "workers", "cache",  "device", "threads", "seconds",    "recipe"};
   std::istringstream lines(to_toml(*this));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {

@@ -72,7 +72,8 @@ struct Options {
 Options recipe(const std::string& name);
 std::vector<std::string> recipe_names();
 
-/// Parses the command line. Returns false, with the exit code, if the program is done (--help, an error).
+/// Parses the command line. Returns false, with the exit code, if the program is done (--help, an
+/// error).
 bool parse(int argc, char** argv, Options& options, int& exit_code);
 
 /// The options as a file that --config reads.

@@ -2,12 +2,12 @@
 // What the model sees, hides, paints and was asked for, side by side as PNG.
 #pragma once
 
+#include <torch/nn/functional.h>
+#include <torch/types.h>
 #include <pixmim/loss.hpp>
 #include <pixmim/normalization.hpp>
 #include <pixmim/patches.hpp>
 #include <pixmim/token_mask.hpp>
-#include <torch/nn/functional.h>
-#include <torch/types.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -43,8 +43,8 @@ inline void write_table(const std::filesystem::path& path,
   data::write_png(path, (table * 255).round().to(torch::kByte));
 }
 
-/// image | masked | reconstruction | target. `prediction` [N,L,p*p*3] is shown where the mask is, with
-/// norm_pix undone by the statistics of the target's own patches; elsewhere the image shows.
+/// image | masked | reconstruction | target. `prediction` [N,L,p*p*3] is shown where the mask is,
+/// with norm_pix undone by the statistics of the target's own patches; elsewhere the image shows.
 inline void write_reconstructions(const std::filesystem::path& path, const torch::Tensor& images,
                                   const torch::Tensor& target, const torch::Tensor& prediction,
                                   const pixmim::TokenMask& mask, int64_t patch_size,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pretrains a Masked Autoencoder on a folder of photographs, with PixMIM or without it.
 #include <ATen/Context.h>
-#include <pixmim/pixmim.hpp>
 #include <torch/data/dataloader.h>
 #include <torch/utils.h>
+#include <pixmim/pixmim.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -47,14 +47,13 @@ data::Transform make_crop(const Options& options) {
                                                       : pixmim::PassOrder::HorizontalFirst;
   const auto transform = [seed = options.seed](auto crop) -> data::Transform {
     return [crop, seed](const torch::Tensor& image, data::SampleId id) {
-      return crop.apply(
-          image, crop.sample(image.size(0), image.size(1), seed, id.index, id.epoch));
+      return crop.apply(image, crop.sample(image.size(0), image.size(1), seed, id.index, id.epoch));
     };
   };
   if (options.crop == "src") {
-    return transform(pixmim::SimpleResizedCrop(
-        pixmim::SimpleResizedCropOptions(options.image_size).interpolation(interpolation).pass_order(
-            order)));
+    return transform(pixmim::SimpleResizedCrop(pixmim::SimpleResizedCropOptions(options.image_size)
+                                                   .interpolation(interpolation)
+                                                   .pass_order(order)));
   }
   return transform(pixmim::RandomResizedCrop(pixmim::RandomResizedCropOptions(options.image_size)
                                                  .scale({options.min_scale, 1.0})
@@ -117,9 +116,8 @@ class Trainer {
     progress_.total_steps =
         options_.steps > 0 ? options_.steps : std::max<int64_t>(1, std::llround(wanted));
     resume();
-    replace_file(output_ / "run.toml", [this](const std::string& name) {
-      std::ofstream(name) << to_toml(options_);
-    });
+    replace_file(output_ / "run.toml",
+                 [this](const std::string& name) { std::ofstream(name) << to_toml(options_); });
   }
 
   int run() {
@@ -191,8 +189,12 @@ class Trainer {
     const double warmup = options_.steps > 0 || options_.seconds > 0
                               ? std::round(total * share)
                               : options_.warmup_epochs / epochs_per_step();
-    return {options_.schedule,     options_.learning_rate(), options_.min_lr,
-            options_.warmup_start, warmup,                   total};
+    return {options_.schedule,
+            options_.learning_rate(),
+            options_.min_lr,
+            options_.warmup_start,
+            warmup,
+            total};
   }
 
   /// Forward and backward of one batch. Returns its share of the step's loss.
@@ -226,8 +228,7 @@ class Trainer {
   void resume() {
     const fs::path checkpoint = output_ / "checkpoint.pt";
     if (!options_.resume || !fs::exists(checkpoint)) return;
-    progress_ =
-        load_checkpoint(checkpoint, *model_, *optimizer_, options_.identity(), device_);
+    progress_ = load_checkpoint(checkpoint, *model_, *optimizer_, options_.identity(), device_);
     if (options_.seconds > 0) options_.seconds = 0;  // the length was fixed by the first run
     std::printf("resumed from step %lld\n", static_cast<long long>(progress_.step));
   }
@@ -264,12 +265,12 @@ class Trainer {
   void announce() const {
     int64_t parameters = 0;
     for (const auto& parameter : model_->parameters()) parameters += parameter.numel();
-    std::printf("%zu photographs; ViT-%s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
-                files_.size(), options_.model.c_str(), static_cast<double>(parameters) / 1e6,
-                static_cast<long long>(options_.image_size),
-                static_cast<long long>(options_.image_size),
-                static_cast<long long>(progress_.total_steps),
-                static_cast<long long>(options_.effective_batch()));
+    std::printf(
+        "%zu photographs; ViT-%s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
+        files_.size(), options_.model.c_str(), static_cast<double>(parameters) / 1e6,
+        static_cast<long long>(options_.image_size), static_cast<long long>(options_.image_size),
+        static_cast<long long>(progress_.total_steps),
+        static_cast<long long>(options_.effective_batch()));
   }
 
   int finish(const ProgressLine& line, const data::BadImages& bad_images, int signal) {

@@ -26,9 +26,8 @@ struct AttentionImpl : torch::nn::Module {
     const int64_t batch = tokens.size(0);
     const int64_t length = tokens.size(1);
     const int64_t dim = tokens.size(2);
-    const auto heads = qkv(tokens)
-                           .view({batch, length, 3, num_heads, dim / num_heads})
-                           .permute({2, 0, 3, 1, 4});
+    const auto heads =
+        qkv(tokens).view({batch, length, 3, num_heads, dim / num_heads}).permute({2, 0, 3, 1, 4});
     const auto mixed = torch::scaled_dot_product_attention(heads[0], heads[1], heads[2]);
     return proj(mixed.transpose(1, 2).reshape({batch, length, dim}));
   }
@@ -99,8 +98,8 @@ inline torch::Tensor forward(torch::nn::ModuleList& blocks, torch::Tensor tokens
   return tokens;
 }
 
-/// The initialisation of the official MAE: Xavier for matrices (a patch embedding counts as one), zero
-/// biases, unit norms.
+/// The initialisation of the official MAE: Xavier for matrices (a patch embedding counts as one),
+/// zero biases, unit norms.
 inline void initialize(torch::nn::Module& model) {
   const torch::NoGradGuard no_grad;
   for (const auto& module : model.modules(/*include_self=*/false)) {

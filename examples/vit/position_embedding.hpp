@@ -15,8 +15,8 @@ inline torch::Tensor sincos_1d(int64_t dim, const torch::Tensor& positions) {
   return torch::cat({angle.sin(), angle.cos()}, 1);
 }
 
-/// [grid_h*grid_w, dim] float32, dim a multiple of 4: the first half of the channels encodes the column,
-/// the second the row (MAE util/pos_embed.py). `prefix_tokens` rows of zeros come first.
+/// [grid_h*grid_w, dim] float32, dim a multiple of 4: the first half of the channels encodes the
+/// column, the second the row (MAE util/pos_embed.py). `prefix_tokens` rows of zeros come first.
 inline torch::Tensor sincos_2d(int64_t dim, int64_t grid_h, int64_t grid_w,
                                int64_t prefix_tokens = 0) {
   TORCH_CHECK(dim % 4 == 0, "sincos_2d: expected dim to be a multiple of 4, got ", dim);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trainer that is plain C++ and knows pixmim by its CMake target alone.
-#include <pixmim/pixmim.hpp>
 #include <torch/torch.h>
+#include <pixmim/pixmim.hpp>
 
 #include <filesystem>
 

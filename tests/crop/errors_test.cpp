@@ -30,7 +30,9 @@ TEST_CASE("bad images are named by the crops", "[crop]") {
                                              at::zeros({8, 8, 1}, at::kByte)});
              }),
              ContainsSubstring("expected images with one number of channels, got 3 and 1"));
-  CHECK_THAT(error_of([&] { pixmim::RandomResizedCrop(16)(at::zeros({8, 8, 3})); }),
+  CHECK_THAT(error_of([&] {
+               pixmim::RandomResizedCrop(16)(at::zeros({8, 8, 3}));
+             }),
              ContainsSubstring("RandomResizedCrop: expected an image of dtype uint8"));
 }
 

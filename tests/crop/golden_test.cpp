@@ -50,8 +50,8 @@ TEST_CASE("SimpleResizedCrop equals Pillow and torchvision in every pixel", "[cr
     support::report(golden.name(), worst, 0);
     CHECK(worst == 0);
     const auto& image = golden["image"];
-    const auto resized = pixmim::SimpleResizedCrop(golden.integer("size"))
-                             .resized(image.size(0), image.size(1));
+    const auto resized =
+        pixmim::SimpleResizedCrop(golden.integer("size")).resized(image.size(0), image.size(1));
     CHECK(resized[0] == golden.integer("resized", 0));
     CHECK(resized[1] == golden.integer("resized", 1));
   }
@@ -92,10 +92,9 @@ TEST_CASE("drawn windows have torchvision's mean and variance", "[crop]") {
     const pixmim::SimpleResizedCrop src(pixmim::SimpleResizedCropOptions(golden.integer("size"))
                                             .padding(golden.integer("padding")));
     const auto range = [&](const char* key, int64_t i) { return golden[key][i].item<double>(); };
-    const pixmim::RandomResizedCrop rrc(
-        pixmim::RandomResizedCropOptions(golden.integer("size"))
-            .scale({range("rrc_scale", 0), range("rrc_scale", 1)})
-            .ratio({range("rrc_ratio", 0), range("rrc_ratio", 1)}));
+    const pixmim::RandomResizedCrop rrc(pixmim::RandomResizedCropOptions(golden.integer("size"))
+                                            .scale({range("rrc_scale", 0), range("rrc_scale", 1)})
+                                            .ratio({range("rrc_ratio", 0), range("rrc_ratio", 1)}));
     const auto src_draws = at::empty({draws, 2}, at::kDouble);
     const auto rrc_draws = at::empty({draws, 6}, at::kDouble);
     auto generator = at::detail::createCPUGenerator(static_cast<uint64_t>(row));
@@ -114,8 +113,8 @@ TEST_CASE("drawn windows have torchvision's mean and variance", "[crop]") {
       r[5] = std::log(r[3] / r[2]);
     }
     const auto compare_mean = [&](const at::Tensor& ours, const std::string& prefix) {
-      const auto error = (ours.var(0) / draws).sqrt() +
-                         golden[prefix + "_mean_se"][row].to(at::kDouble) + 1e-9;
+      const auto error =
+          (ours.var(0) / draws).sqrt() + golden[prefix + "_mean_se"][row].to(at::kDouble) + 1e-9;
       const auto distance =
           (ours.mean(0) - golden[prefix + "_mean"][row].to(at::kDouble)).abs() / error;
       CHECK(distance.max().item<double>() < 5);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the crops promise beside their pixels: sizes, strides, randomness, data sets.
+#include <torch/data.h>
 #include <pixmim/random_resized_crop.hpp>
 #include <pixmim/simple_resized_crop.hpp>
-#include <torch/data.h>
 
 #include <set>
 
@@ -22,7 +22,8 @@ bool same(const pixmim::CropWindow& a, const pixmim::CropWindow& b) {
 
 struct Folder : torch::data::datasets::Dataset<Folder> {
   torch::data::Example<> get(size_t index) override {
-    return {photo(40 + static_cast<int64_t>(index), 50), torch::tensor(static_cast<int64_t>(index))};
+    return {photo(40 + static_cast<int64_t>(index), 50),
+            torch::tensor(static_cast<int64_t>(index))};
   }
   std::optional<size_t> size() const override { return 6; }
 };
@@ -59,8 +60,7 @@ TEST_CASE("any size of photo and any padding works", "[crop]") {
 
 TEST_CASE("strides and channels do not matter", "[crop]") {
   const auto image = photo(30, 41, 4);
-  const pixmim::SimpleResizedCrop src(
-      pixmim::SimpleResizedCropOptions(16).mean({0.5}).std({0.5}));
+  const pixmim::SimpleResizedCrop src(pixmim::SimpleResizedCropOptions(16).mean({0.5}).std({0.5}));
   const auto expected = src.apply(image, {1, 2, false});
   const auto planar = image.permute({2, 0, 1}).contiguous().permute({1, 2, 0});
   CHECK_FALSE(planar.is_contiguous());
@@ -107,9 +107,7 @@ TEST_CASE("a batch is the stack of its crops", "[crop]") {
 }
 
 TEST_CASE("a LibTorch data set takes the crop in one line", "[crop]") {
-  auto data = Folder()
-                  .map(pixmim::SimpleResizedCrop(16))
-                  .map(torch::data::transforms::Stack<>());
+  auto data = Folder().map(pixmim::SimpleResizedCrop(16)).map(torch::data::transforms::Stack<>());
   const auto loader = torch::data::make_data_loader(
       std::move(data), torch::data::DataLoaderOptions().batch_size(4).workers(2));
   int64_t seen = 0;

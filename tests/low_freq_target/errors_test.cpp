@@ -27,9 +27,7 @@ TEST_CASE("channels that do not fit mean and std are named", "[low_freq_target]"
   const auto grey = at::zeros({1, 1, 8, 8});
   CHECK_THAT(error_of([&] { pixmim::low_freq_target(grey, 4); }),
              ContainsSubstring("expected images of 3 channels, as mean and std have, got 1"));
-  CHECK_THAT(error_of([&] {
-               pixmim::low_freq_target(grey.to(at::kByte), pixmim::Circle{4});
-             }),
+  CHECK_THAT(error_of([&] { pixmim::low_freq_target(grey.to(at::kByte), pixmim::Circle{4}); }),
              ContainsSubstring("expected images of 3 channels"));
 }
 

@@ -64,8 +64,8 @@ TEST_CASE("uint8 pixels are normalised on the way", "[low_freq_target]") {
   const auto mean = at::tensor({0.485, 0.456, 0.406}).view({3, 1, 1});
   const auto std = at::tensor({0.229, 0.224, 0.225}).view({3, 1, 1});
   const auto images = (bytes.to(at::kFloat) / 255 - mean) / std;
-  CHECK(largest_difference(pixmim::low_freq_target(bytes, 3),
-                           pixmim::low_freq_target(images, 3)) < 1e-5);
+  CHECK(largest_difference(pixmim::low_freq_target(bytes, 3), pixmim::low_freq_target(images, 3)) <
+        1e-5);
   CHECK(largest_difference(pixmim::low_freq_target(bytes, pixmim::Circle{3}),
                            pixmim::low_freq_target(images, pixmim::Circle{3})) < 1e-5);
 }

@@ -12,12 +12,6 @@
 using pixmim::BlockMaskOptions;
 using support::error_of;
 
-namespace {
-
-const at::Tensor meta = at::empty({2, 16, 3}, at::device(at::kMeta));
-
-}  // namespace
-
 TEST_CASE("bad arguments of a random mask are named", "[masking]") {
   const auto error = [](int64_t batch, int64_t tokens, double ratio) {
     return error_of([&] { pixmim::random_mask(batch, tokens, ratio); });
@@ -150,6 +144,7 @@ TEST_CASE("tokens that do not fit the mask are named", "[masking]") {
   const auto visible = [&](const at::Tensor& tokens) {
     return error_of([&] { mask.visible(tokens); });
   };
+  const at::Tensor meta = at::empty({2, 16, 3}, at::device(at::kMeta));
   const std::string caller = "TokenMask::visible: ";
   CHECK(visible({}) == caller + "expected `tokens` to be a tensor, got an undefined one");
   CHECK(visible(at::zeros({2, 17, 3})) ==

@@ -49,9 +49,8 @@ pixmim::BlockMaskOptions options_of(const Golden& golden) {
 TEST_CASE("block masks are distributed as those of BEiT", "[masking]") {
   const Golden golden = support::golden("beit_original_14x14_n75");
   const auto mask = pixmim::block_mask(draws, 14, 14, options_of(golden), {}, seeded(75)).mask;
-  const at::Tensor counts = mask.sum(1);
+  const at::Tensor counts = mask.sum(1).to(at::kLong);
   CHECK(counts.max().item<int64_t>() == golden.integer("count_max"));
-  CHECK(counts.min().item<int64_t>() >= golden.integer("count_min"));
 
   const auto golden_draws = static_cast<double>(golden.integer("draws"));
   expect_within("beit_original share of full masks",
@@ -60,13 +59,14 @@ TEST_CASE("block masks are distributed as those of BEiT", "[masking]") {
   expect_within("beit_original frequency of a cell",
                 distance(mask.mean(0), golden["frequency"].flatten(), golden_draws), 5);
 
-  const at::Tensor expected_counts = golden["counts"].to(at::kDouble);
-  const double error = std::sqrt(
-      (counts.to(at::kDouble).var().item<double>() + expected_counts.var().item<double>()) /
-      static_cast<double>(draws));
-  expect_within(
-      "beit_original mean count",
-      std::abs((counts.to(at::kDouble).mean() - expected_counts.mean()).item<double>()) / error, 5);
+  // Shares of every count, not the least one: that of 1,000 draws is a matter of luck (official:
+  // 68).
+  const auto shares = [](const at::Tensor& values) {
+    return at::bincount(values, {}, 76).to(at::kDouble) / values.size(0);
+  };
+  expect_within("beit_original share of a count",
+                distance(shares(counts), shares(golden["counts"]), golden_draws), 5);
+  CHECK(counts.min().item<int64_t>() > 75 - 16);  // what is missing is smaller than a block
 }
 
 TEST_CASE("exact block masks are distributed as those of mmpretrain with BEiT's ends",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading images: every kind that data sets hold, and files that are not images.
-#include <pixmim/simple_resized_crop.hpp>
 #include <torch/torch.h>
+#include <pixmim/simple_resized_crop.hpp>
 
 #include <fstream>
 #include <random>
@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path images = fs::path(support::golden_files("decoded_images").front()).parent_path() /
-                        "images";
+const fs::path images =
+    fs::path(support::golden_files("decoded_images").front()).parent_path() / "images";
 
 std::vector<uint8_t> bytes_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The MAE example against the official models: forward, loss, gradients, optimizer steps.
-#include <pixmim/pixmim.hpp>
 #include <torch/torch.h>
+#include <pixmim/pixmim.hpp>
 
 #include <regex>
 
@@ -114,19 +114,17 @@ void expect_training(const Golden& golden, const Tensors& start, const Tensors& 
   for (const auto& item : model->named_parameters()) {
     if (!item.value().requires_grad()) continue;
     const bool spared = pretrain::spares_decay(item.key(), item.value(), options.decay);
-    CHECK((spared ? 0.0 : options.weight_decay) ==
-          Approx(decay.at(item.key()).item<double>()));
+    CHECK((spared ? 0.0 : options.weight_decay) == Approx(decay.at(item.key()).item<double>()));
   }
   for (int64_t step = 0; step < 3; ++step) {
     const auto images = golden["images." + std::to_string(step)];
     const auto mask = pixmim::mask_from_noise(golden["noise." + std::to_string(step)], 0.75);
-    const auto target = low_freq ? pixmim::low_freq_target(images, golden.number("cfg.radius"))
-                                 : images;
+    const auto target =
+        low_freq ? pixmim::low_freq_target(images, golden.number("cfg.radius")) : images;
     pretrain::set_learning_rate(optimizer, golden["lr"][step].item<double>());
     optimizer.zero_grad();
     const auto loss = model->loss(images, target, mask);
-    CHECK(loss.item<double>() ==
-          Approx(golden["loss"][step].item<double>()).epsilon(5e-6));
+    CHECK(loss.item<double>() == Approx(golden["loss"][step].item<double>()).epsilon(5e-6));
     loss.backward();
     optimizer.step();
   }
@@ -189,15 +187,22 @@ TEST_CASE("three steps of AdamW equal OpenMMLab's", "[pretrain]") {
 
 TEST_CASE("the schedules equal the official ones", "[pretrain]") {
   const auto mae = support::golden("train3");
-  const pretrain::Schedule official{"mae", mae.number("cfg.lr"), mae.number("cfg.min_lr"), 0,
-                                    mae.number("cfg.warmup_epochs"), mae.number("cfg.epochs")};
+  const pretrain::Schedule official{"mae",
+                                    mae.number("cfg.lr"),
+                                    mae.number("cfg.min_lr"),
+                                    0,
+                                    mae.number("cfg.warmup_epochs"),
+                                    mae.number("cfg.epochs")};
   for (int64_t i = 0; i < mae["sched.lr"].numel(); ++i) {
     CHECK(official.at(mae["sched.epoch"][i].item<double>()) ==
           Approx(mae["sched.lr"][i].item<double>()).epsilon(1e-12));
   }
   const auto mm = support::golden("train3_openmmlab");
   const auto epoch_length = mm.number("sched.epoch_length");
-  const pretrain::Schedule openmmlab{"openmmlab", 1e-3, 0, 1e-4,
+  const pretrain::Schedule openmmlab{"openmmlab",
+                                     1e-3,
+                                     0,
+                                     1e-4,
                                      mm.number("sched.warmup_epochs") * epoch_length,
                                      mm.number("sched.epochs") * epoch_length};
   for (int64_t i = 0; i < mm["sched.lr"].numel(); ++i) {

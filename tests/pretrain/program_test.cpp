@@ -146,7 +146,8 @@ TEST_CASE("every crop and target trains", "[pretrain]") {
   const Workplace workplace;
   CHECK(workplace.run("mae", "--steps 2 --crop rrc --interpolation bicubic --target pixels") == 0);
   CHECK(workplace.run("bf16", "--steps 2 --bf16 --schedule mae --decay mae") == 0);
-  CHECK(text_of(workplace.file("mae") / "loss.csv") != text_of(workplace.file("bf16") / "loss.csv"));
+  CHECK(text_of(workplace.file("mae") / "loss.csv") !=
+        text_of(workplace.file("bf16") / "loss.csv"));
 }
 
 TEST_CASE("a file that is no image is skipped with its name, or stops a strict run", "[pretrain]") {

@@ -30,13 +30,17 @@ const at::Tensor& Golden::operator[](const std::string& name) const {
   return found->second;
 }
 
-int64_t Golden::integer(const std::string& name) const { return (*this)[name].item<int64_t>(); }
+int64_t Golden::integer(const std::string& name) const {
+  return (*this)[name].item<int64_t>();
+}
 
 int64_t Golden::integer(const std::string& name, int64_t i) const {
   return (*this)[name][i].item<int64_t>();
 }
 
-double Golden::number(const std::string& name) const { return (*this)[name].item<double>(); }
+double Golden::number(const std::string& name) const {
+  return (*this)[name].item<double>();
+}
 
 std::map<std::string, at::Tensor> Golden::below(const std::string& prefix) const {
   std::map<std::string, at::Tensor> found;
@@ -64,7 +68,9 @@ std::vector<fs::path> golden_files(const std::string& prefix) {
   return files;
 }
 
-Golden golden(const std::string& name) { return Golden(golden_files(name + ".pt").front()); }
+Golden golden(const std::string& name) {
+  return Golden(golden_files(name + ".pt").front());
+}
 
 double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) {
