@@ -66,6 +66,15 @@ TEST_CASE("filters equal a direct transform for every parity of the sides", "[lo
   }
 }
 
+TEST_CASE("a gain may be of any number type", "[low_freq_target]") {
+  struct Whole {
+    int gain(double fy, double fx) const { return fy * fy + fx * fx <= 9 ? 1 : 0; }
+  };
+  const auto images = random_images({2, 3, 16, 12});
+  CHECK(at::equal(pixmim::low_freq_target(images, Whole{}),
+                  pixmim::low_freq_target(images, pixmim::Circle{3})));
+}
+
 TEST_CASE("a lambda is a filter", "[low_freq_target]") {
   const auto images = random_images({2, 3, 16, 12});
   const auto circle = [](double fy, double fx) { return fy * fy + fx * fx <= 9 ? 1.0 : 0.0; };

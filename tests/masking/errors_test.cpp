@@ -5,6 +5,7 @@
 #include <pixmim/masking.hpp>
 
 #include <cmath>
+#include <string>
 
 #include "support/catch.hpp"
 #include "support/errors.hpp"

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <pixmim/masking.hpp>
 
+#include <string>
+
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 

@@ -4,11 +4,14 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <pixmim/masking.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "support/catch.hpp"
-#include "support/golden.hpp"
 
 using pixmim::BlockMaskOptions;
 using pixmim::TokenMask;

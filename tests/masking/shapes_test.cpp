@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <pixmim/masking.hpp>
 
+#include <vector>
+
 #include "support/catch.hpp"
 
 namespace {

@@ -5,6 +5,7 @@
 #include <pixmim/masking.hpp>
 
 #include <cmath>
+#include <string>
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
@@ -66,7 +67,7 @@ TEST_CASE("block masks are distributed as those of BEiT", "[masking]") {
   };
   expect_within("beit_original share of a count",
                 distance(shares(counts), shares(golden["counts"]), golden_draws), 5);
-  CHECK(counts.min().item<int64_t>() > 75 - 16);  // what is missing is smaller than a block
+  CHECK(counts.min().item<int64_t>() >= 60);  // the least of 200,000 draws: 63
 }
 
 TEST_CASE("exact block masks are distributed as those of mmpretrain with BEiT's ends",

@@ -4,6 +4,8 @@
 #include <pixmim/loss.hpp>
 #include <pixmim/patches.hpp>
 
+#include <string>
+
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 
@@ -95,7 +97,7 @@ TEST_CASE("bad predictions and options of a loss are named", "[patches_and_loss]
         caller + "expected patch_size > 0, got 0");
   CHECK(error_after([](Loss& loss) { loss.options = -16; }) ==
         caller + "expected patch_size > 0, got -16");
-  CHECK(error_after([](Loss& loss) { loss.prediction = {}; }) ==
+  CHECK(error_after([](Loss& loss) { loss.prediction = at::Tensor(); }) ==
         caller + "expected `prediction` to be a tensor, got an undefined one");
   CHECK(error_after([](Loss& loss) { loss.prediction = loss.prediction.to(at::kLong); }) ==
         caller + "expected prediction of a floating dtype, got Long");
@@ -112,7 +114,7 @@ TEST_CASE("bad predictions and options of a loss are named", "[patches_and_loss]
 
 TEST_CASE("bad targets of a loss are named", "[patches_and_loss]") {
   const std::string caller = "masked_pixel_loss: ";
-  CHECK(error_after([](Loss& loss) { loss.target = {}; }) ==
+  CHECK(error_after([](Loss& loss) { loss.target = at::Tensor(); }) ==
         caller + "expected `target` to be a tensor, got an undefined one");
   CHECK(error_after([](Loss& loss) { loss.target = loss.target.to(at::kByte); }) ==
         caller + "expected target of a floating dtype, got Byte");
@@ -140,7 +142,7 @@ TEST_CASE("bad targets of a loss are named", "[patches_and_loss]") {
 
 TEST_CASE("bad masks of a loss are named", "[patches_and_loss]") {
   const std::string caller = "masked_pixel_loss: ";
-  CHECK(error_after([](Loss& loss) { loss.mask = {}; }) ==
+  CHECK(error_after([](Loss& loss) { loss.mask = at::Tensor(); }) ==
         caller + "expected `mask` to be a tensor, got an undefined one");
   CHECK(error_after([](Loss& loss) {
           loss.mask = no_device({2, 6});

@@ -5,6 +5,9 @@
 #include <pixmim/patches.hpp>
 
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
@@ -99,15 +102,17 @@ TEST_CASE("losses and their gradients are the official ones", "[patches_and_loss
       const auto& expected = golden["loss" + row.suffix];
       const auto& expected_gradient = golden["grad" + row.suffix];
       const double allowed = loss_tolerance * std::abs(expected.item<double>());
-      for (const auto& target : {images, pixmim::patchify(images, size)}) {
+      const std::pair<std::string, at::Tensor> targets[] = {
+          {" ", images}, {" of patches ", pixmim::patchify(images, size)}};
+      for (const auto& [kind, target] : targets) {
         const auto prediction = golden["pred"].clone().requires_grad_(true);
         const auto loss = pixmim::masked_pixel_loss(prediction, target, golden["mask"], options);
         CHECK(loss.dim() == 0);
         CHECK(loss.scalar_type() == at::kFloat);
-        expect_close(golden.name() + " loss" + row.suffix, loss.detach(), expected, allowed);
+        expect_close(golden.name() + kind + "loss" + row.suffix, loss.detach(), expected, allowed);
         loss.backward();
-        expect_close(golden.name() + " grad" + row.suffix, prediction.grad(), expected_gradient,
-                     gradient_tolerance(expected_gradient));
+        expect_close(golden.name() + kind + "grad" + row.suffix, prediction.grad(),
+                     expected_gradient, gradient_tolerance(expected_gradient));
       }
     }
   }

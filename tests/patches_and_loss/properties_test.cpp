@@ -6,6 +6,7 @@
 #include <pixmim/patches.hpp>
 
 #include <cmath>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
@@ -112,9 +113,9 @@ TEST_CASE("a TokenMask and its tensor give the same loss, in any dtype", "[patch
 
 TEST_CASE("visible patches do not count", "[patches_and_loss]") {
   const Batch batch;
-  const auto shown = batch.mask.mask.eq(0).unsqueeze(2);
-  const auto changed = batch.prediction.add(shown.to(at::kFloat), 100);
-  const auto hidden = batch.prediction.add(shown.logical_not().to(at::kFloat), 100);
+  const auto masked = batch.mask.mask.unsqueeze(2);
+  const auto changed = batch.prediction + (1 - masked) * 100;
+  const auto hidden = batch.prediction + masked * 100;
   for (const auto& options : all_options(4)) {
     const auto loss = masked_pixel_loss(batch.prediction, batch.images, batch.mask, options);
     CHECK(at::equal(masked_pixel_loss(changed, batch.images, batch.mask, options), loss));
@@ -142,7 +143,7 @@ TEST_CASE("a perfect prediction costs nothing", "[patches_and_loss]") {
   const auto options = PixelLossOptions(4).norm_pix(true);
   const auto normalised = pixmim::normalize_patches(batch.patches);
   CHECK(number(masked_pixel_loss(normalised, batch.images, batch.mask, options)) == 0);
-  // Brightness and contrast of a patch do not matter to norm_pix, but for the 1e-6.
+  // Brightness and contrast do not matter to norm_pix, but for the 1e-6.
   CHECK(number(masked_pixel_loss(normalised, batch.images * 3 + 2, batch.mask, options)) < 1e-9);
 }
 
@@ -167,14 +168,12 @@ TEST_CASE("float64 on one side makes the loss float64", "[patches_and_loss]") {
   const Batch batch;
   const auto wide = batch.prediction.to(at::kDouble);
   for (const auto& options : all_options(4)) {
-    const auto a = masked_pixel_loss(wide, batch.images, batch.mask, options);
-    const auto b =
-        masked_pixel_loss(batch.prediction, batch.images.to(at::kDouble), batch.mask, options);
-    CHECK(a.scalar_type() == at::kDouble);
-    CHECK(b.scalar_type() == at::kDouble);
-    CHECK(number(b) ==
-          Approx(loss_by_loop(batch.prediction, batch.patches, batch.mask.mask, options))
-              .epsilon(1e-12));
+    const auto images = batch.images.to(at::kDouble);
+    const auto loss = masked_pixel_loss(batch.prediction, images, batch.mask, options);
+    const double expected = loss_by_loop(batch.prediction, batch.patches, batch.mask.mask, options);
+    CHECK(masked_pixel_loss(wide, batch.images, batch.mask, options).scalar_type() == at::kDouble);
+    CHECK(loss.scalar_type() == at::kDouble);
+    CHECK(number(loss) == Approx(expected).epsilon(1e-12));
   }
 }
 
@@ -182,8 +181,8 @@ TEST_CASE("flat patches and patches of one value are normalised to zero", "[patc
   const auto flat = at::full({1, 2, 48}, 0.3);
   CHECK(pixmim::normalize_patches(flat).abs().max().item<double>() < 1e-3);  // rounding / 1e-3
   const auto options = PixelLossOptions(4).norm_pix(true);
-  const auto ones = at::ones({1, 2, 48});
-  CHECK(number(masked_pixel_loss(ones, flat, at::ones({1, 2}), options)) == Approx(1).margin(1e-3));
+  CHECK(number(masked_pixel_loss(at::ones({1, 2, 48}), flat, at::ones({1, 2}), options)) ==
+        Approx(1).margin(1e-3));
 
   const auto single = at::randn({2, 6, 1});
   CHECK(at::equal(pixmim::normalize_patches(single), at::zeros_like(single)));
@@ -197,6 +196,6 @@ TEST_CASE("normalised patches have mean 0 and unbiased variance 1", "[patches_an
   const auto normalised = pixmim::normalize_patches(patches);
   CHECK(normalised.mean(2).abs().max().item<double>() < 1e-14);
   CHECK(largest_difference(normalised.var(2), at::ones({2, 5})) < 1e-6);
-  CHECK(pixmim::normalize_patches(patches.to(at::kHalf)).scalar_type() == at::kFloat);
   CHECK(normalised.scalar_type() == at::kDouble);
+  CHECK(pixmim::normalize_patches(patches.to(at::kHalf)).scalar_type() == at::kFloat);
 }

@@ -16,8 +16,8 @@ namespace detail {
 template <typename Filter, typename = void>
 struct has_gain : std::false_type {};
 template <typename Filter>
-struct has_gain<Filter, std::void_t<decltype(double{std::declval<const Filter&>().gain(0.0, 0.0)})>>
-    : std::true_type {};
+struct has_gain<Filter, std::void_t<decltype(static_cast<double>(
+                            std::declval<const Filter&>().gain(0.0, 0.0)))>> : std::true_type {};
 
 template <typename Filter>
 constexpr bool is_filter_v =
@@ -71,9 +71,9 @@ at::Tensor gain_table(const Filter& filter, int64_t height, int64_t width) {
     for (int64_t x = 0; x < width; ++x) {
       const double fx = bin_frequency<Filter>(x, width);
       if constexpr (has_gain<Filter>::value) {
-        *gain++ = filter.gain(fy, fx);
+        *gain++ = static_cast<double>(filter.gain(fy, fx));
       } else {
-        *gain++ = filter(fy, fx);
+        *gain++ = static_cast<double>(filter(fy, fx));
       }
     }
   }
