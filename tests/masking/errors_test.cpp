@@ -90,12 +90,15 @@ TEST_CASE("bad arguments of a block mask are named", "[masking]") {
         "block_mask: expected min_num_patches > 0, got 0");
   CHECK(error(BlockMaskOptions(4).max_num_patches(0)) ==
         "block_mask: expected max_num_patches > 0, got 0");
-  CHECK(error(BlockMaskOptions(4).min_aspect(0)) == "block_mask: expected min_aspect > 0, got 0");
+  CHECK(error(BlockMaskOptions(4).min_aspect(0)) ==
+        "block_mask: expected a finite min_aspect > 0, got 0");
   CHECK(error(BlockMaskOptions(4).min_aspect(0.5).max_aspect(0.25)) ==
-        "block_mask: expected max_aspect >= min_aspect, 0.5, got 0.25");
+        "block_mask: expected a finite max_aspect >= min_aspect, 0.5, got 0.25");
+  CHECK(error(BlockMaskOptions(4).max_aspect(INFINITY)) ==
+        "block_mask: expected a finite max_aspect >= min_aspect, 0.3, got inf");
   // Without max_aspect it is 1 / min_aspect.
   CHECK(error(BlockMaskOptions(4).min_aspect(2)) ==
-        "block_mask: expected max_aspect >= min_aspect, 2, got 0.5");
+        "block_mask: expected a finite max_aspect >= min_aspect, 2, got 0.5");
 }
 
 TEST_CASE("bad arguments of a patch-aligned mask are named", "[masking]") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dtypes, ranks and strides that the masks promise to take.
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <pixmim/masking.hpp>
 
 #include <vector>
@@ -105,6 +106,10 @@ TEST_CASE("only the device of the options is read", "[masking]") {
     CHECK(mask.ids_keep.scalar_type() == at::kLong);
     CHECK_FALSE(mask.mask.requires_grad());
   }
+  // Nor is the noise drawn in a narrower dtype, which would make many values equal.
+  const auto noise_seed = [] { return at::make_generator<at::CPUGeneratorImpl>(4); };
+  const auto narrow = pixmim::random_mask(1, 4096, 0.5, at::kHalf, noise_seed());
+  CHECK(at::equal(narrow.mask, pixmim::random_mask(1, 4096, 0.5, {}, noise_seed()).mask));
 }
 
 TEST_CASE("a finer mask repeats each cell, on grids of any shape and dtype", "[masking]") {
@@ -127,4 +132,15 @@ TEST_CASE("a finer mask repeats each cell, on grids of any shape and dtype", "[m
                   pixmim::upsample_mask(turned.contiguous(), {3, 4}, 2)));
   CHECK(pixmim::upsample_mask(at::empty({0, 6}), {2, 3}, 2).sizes() ==
         at::IntArrayRef({0, 1, 4, 6}));
+}
+
+TEST_CASE("blocks of extreme aspects end and stay in the grid", "[masking]") {
+  for (const double aspect : {1e-30, 1e-300, 1e30}) {
+    const auto options = pixmim::BlockMaskOptions(9)
+                             .min_aspect(std::min(aspect, 1.0))
+                             .max_aspect(std::max(aspect, 1.0));
+    CHECK(pixmim::block_mask(3, 6, 6, options).mask.sum().item<double>() <= 27);
+    auto exact = options;
+    CHECK(pixmim::block_mask(3, 6, 6, exact.exact(true)).mask.sum().item<double>() == 27);
+  }
 }

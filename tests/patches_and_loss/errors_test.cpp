@@ -134,10 +134,16 @@ TEST_CASE("bad targets of a loss are named", "[patches_and_loss]") {
         }) == caller +
                   "expected target and prediction of one shape in patches, got [1, 6, 12] and "
                   "[2, 6, 12]");
-  CHECK_THAT(error_after([](Loss& loss) {
-               loss.target = at::zeros({2, 3, 5, 6});
-             }),
-             ContainsSubstring("multiples of patch_size, 2, got 5x6"));
+  CHECK(error_after([](Loss& loss) {
+          loss.target = at::zeros({2, 3, 5, 6});
+        }) == caller + "expected target images with H and W multiples of patch_size, 2, got 5x6");
+  for (const int64_t width : {0, 7}) {
+    CHECK(error_after([&](Loss& loss) {
+            loss.prediction = at::zeros({2, 6, width});
+            loss.target = at::zeros({2, 6, width});
+          }) == caller + "expected prediction of shape [N,L,C*4] for patch_size 2, got [2, 6, " +
+                    std::to_string(width) + "]");
+  }
 }
 
 TEST_CASE("bad masks of a loss are named", "[patches_and_loss]") {

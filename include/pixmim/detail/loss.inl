@@ -63,6 +63,15 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
       caller, ": expected mask of shape [", prediction.size(0), ",", prediction.size(1), "], got ",
       mask.sizes());
 
+  const int64_t area = options.patch_size() * options.patch_size();
+  TORCH_CHECK(prediction.size(2) > 0 && prediction.size(2) % area == 0, caller,
+              ": expected prediction of shape [N,L,C*", area, "] for patch_size ",
+              options.patch_size(), ", got ", prediction.sizes());
+  TORCH_CHECK(target.dim() == 3 || (target.size(2) % options.patch_size() == 0 &&
+                                    target.size(3) % options.patch_size() == 0),
+              caller, ": expected target images with H and W multiples of patch_size, ",
+              options.patch_size(), ", got ", target.size(2), "x", target.size(3));
+
   const c10::DeviceGuard device_guard(prediction.device());
   at::Tensor patches = target.detach();
   if (patches.dim() == 4) patches = patchify(patches, options.patch_size());

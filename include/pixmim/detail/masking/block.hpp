@@ -37,10 +37,14 @@ class BlockPainter {
           uniform(bits_, static_cast<double>(limits_.min_num_patches), static_cast<double>(room));
       const double aspect =
           std::exp(uniform(bits_, std::log(limits_.min_aspect), std::log(limits_.max_aspect)));
-      const auto height = static_cast<int64_t>(std::nearbyint(std::sqrt(area * aspect)));
-      const auto width = static_cast<int64_t>(std::nearbyint(std::sqrt(area / aspect)));
-      // Smaller than the grid, not equal: so the original does.
-      if (width >= grid_w_ || height >= grid_h_) continue;
+      const double rows = std::nearbyint(std::sqrt(area * aspect));
+      const double columns = std::nearbyint(std::sqrt(area / aspect));
+      // Smaller than the grid, not equal: so the original does. Before the cast: an extreme aspect
+      // gives sides that no integer holds.
+      if (!(columns < static_cast<double>(grid_w_) && rows < static_cast<double>(grid_h_)))
+        continue;
+      const auto height = static_cast<int64_t>(rows);
+      const auto width = static_cast<int64_t>(columns);
 
       const int64_t top = uniform_integer(bits_, grid_h_ - height + 1);
       const int64_t left = uniform_integer(bits_, grid_w_ - width + 1);

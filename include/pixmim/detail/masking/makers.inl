@@ -65,11 +65,12 @@ inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens
   if (options.max_num_patches().has_value()) {
     expect_positive(caller, "max_num_patches", *options.max_num_patches());
   }
-  TORCH_CHECK(options.min_aspect() > 0, caller, ": expected min_aspect > 0, got ",
-              options.min_aspect());
-  const double max_aspect = options.max_aspect().value_or(1 / options.min_aspect());
-  TORCH_CHECK(max_aspect >= options.min_aspect(), caller, ": expected max_aspect >= min_aspect, ",
-              options.min_aspect(), ", got ", max_aspect);
+  const double min_aspect = options.min_aspect();
+  const double max_aspect = options.max_aspect().value_or(1 / min_aspect);
+  TORCH_CHECK(min_aspect > 0 && std::isfinite(min_aspect), caller,
+              ": expected a finite min_aspect > 0, got ", min_aspect);
+  TORCH_CHECK(max_aspect >= min_aspect && std::isfinite(max_aspect), caller,
+              ": expected a finite max_aspect >= min_aspect, ", min_aspect, ", got ", max_aspect);
 }
 
 }  // namespace detail
