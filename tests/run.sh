@@ -12,7 +12,7 @@ ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-log "$build
 echo
 echo "Cases and assertions by component; the log with every measured difference: $build/tests.log"
 count() { # Catch2 2 ends a listing with the number of cases as its exit code
-  { "$@" --list-test-names-only || true; } | sed '/^[[:space:]]*$/d' | wc -l
+  { "$@" --list-test-names-only 2>/dev/null || true; } | sed '/^[[:space:]]*$/d' | wc -l
 }
 for program in "$build"/tests/*_test; do
   echo "  $(basename "$program" _test): $(count "$program") cases, of them $(count "$program" '[cuda]') for a GPU"

@@ -12,6 +12,8 @@
 #endif
 
 int main(int argc, char** argv) {
-  if (!at::hasCUDA()) std::printf("[cuda] tests are skipped: this machine has no CUDA device\n");
+  if (!at::hasCUDA()) {
+    std::fprintf(stderr, "[cuda] tests are skipped: this machine has no CUDA device\n");
+  }
   return Catch::Session().run(argc, argv);
 }
