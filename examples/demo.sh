@@ -23,6 +23,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+[[ $seconds =~ ^[0-9]+$ ]] || fail "--seconds takes a whole number, got $seconds"
+[ -z "$data" ] || [ -d "$data" ] || fail "--data: $data is no folder"
+
 require_packages g++ cmake ninja-build pkg-config python3 python3-venv unzip \
   catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev
 build_targets pretrain
@@ -62,9 +65,8 @@ SHRINK
 fi
 data=${data:-$tools/photographs}
 
-# Threads that wait may spin for a moment only: where the cores are busy, spinning is slow for all.
-GOMP_SPINCOUNT=100000 "$build/examples/pretrain" --recipe pixmim_vit_tiny_demo --data "$data" --output "$output" \
-  --seconds "$seconds"
+"$build/examples/pretrain" --recipe pixmim_vit_tiny_demo --data "$data" --output "$output" \
+  --seconds "$seconds" --overwrite
 "$tools/bin/python" "$project/examples/pretrain/plot_loss.py" "$output/loss.csv" "$output/loss.png"
 echo
 echo "Look at:"

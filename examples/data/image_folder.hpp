@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -27,7 +28,15 @@ inline std::vector<std::filesystem::path> list_images(const std::filesystem::pat
   std::vector<fs::path> files;
   const auto options = fs::directory_options::follow_directory_symlink |
                        fs::directory_options::skip_permission_denied;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, options)) {
+  std::set<fs::path> seen = {fs::canonical(folder)};
+  for (auto walk = fs::recursive_directory_iterator(folder, options);
+       walk != fs::recursive_directory_iterator(); ++walk) {
+    const auto& entry = *walk;
+    // A link may lead back to a folder above it.
+    if (entry.is_symlink() && entry.is_directory() &&
+        !seen.insert(fs::canonical(entry.path())).second) {
+      walk.disable_recursion_pending();
+    }
     // By name first: asking what a file is costs a system call where the name is free.
     if (is_image_name(entry.path()) && entry.is_regular_file()) files.push_back(entry.path());
   }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -49,17 +50,35 @@ inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::
   replace_file(path, [&archive](const std::string& name) { archive.save_to(name); });
 }
 
-/// Throws std::runtime_error, with both texts, if the checkpoint is of a run with other options.
+/// The lines of two texts that are not the same, as "there: a, here: b".
+inline std::string differing_lines(const std::string& there, const std::string& here) {
+  std::istringstream a(there);
+  std::istringstream b(here);
+  std::string result;
+  std::string line_a;
+  std::string line_b;
+  while (std::getline(a, line_a) && std::getline(b, line_b)) {
+    if (line_a != line_b) result += "\n  there: " + line_a + ", here: " + line_b;
+  }
+  return result;
+}
+
+/// Throws std::runtime_error, naming them, if the checkpoint is of a run with other options.
 inline Progress load_checkpoint(const std::filesystem::path& path, torch::nn::Module& model,
                                 torch::optim::Optimizer& optimizer, const std::string& identity,
                                 const torch::Device& device) {
   torch::serialize::InputArchive archive;
-  archive.load_from(path.string(), device);
   c10::IValue value;
-  archive.read("identity", value);
+  try {
+    archive.load_from(path.string(), device);
+    archive.read("identity", value);
+  } catch (const c10::Error& error) {
+    throw std::runtime_error(path.string() +
+                             " is no checkpoint: " + error.what_without_backtrace());
+  }
   if (value.toStringRef() != identity) {
-    throw std::runtime_error(path.string() + " is of a run with other options; it had\n" +
-                             value.toStringRef() + "and this one has\n" + identity);
+    throw std::runtime_error(path.string() + " is of a run with other options:" +
+                             differing_lines(value.toStringRef(), identity));
   }
   torch::serialize::InputArchive model_archive;
   torch::serialize::InputArchive optimizer_archive;

@@ -57,6 +57,7 @@ Options pixmim_vit_tiny_demo() {
   options.epochs = 3000;
   options.warmup_epochs = 150;
   options.workers = 1;
+  options.threads = 1;  // its operators are too small to share, and waiting threads would spin
   options.cache_mib = 256;
   return options;
 }
@@ -72,10 +73,9 @@ const std::map<std::string, Options (*)()>& recipes() {
 }
 
 void add_options(CLI::App& app, Options& o) {
-  const auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40).description("");
-  const auto not_negative = CLI::Range(int64_t{0}, int64_t{1} << 40).description("");
+  const auto positive = CLI::PositiveNumber;
+  const auto not_negative = CLI::NonNegativeNumber;
   const auto share = CLI::Range(0.0, 1.0).description("");
-  const auto not_negative_number = CLI::Range(0.0, 1e300).description("");
   const auto option = [&app](const std::string& name, auto& value, const std::string& help,
                              const char* group) {
     return app.add_option("--" + name, value, help)
@@ -91,12 +91,14 @@ void add_options(CLI::App& app, Options& o) {
   };
 
   constexpr auto files = "Files";
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "", "Read options from a TOML file; the command line wins");
   option("recipe", o.recipe, "Start from these options", files)
       ->check(CLI::IsMember(recipe_names()));
   option("data", o.data, "Folder of JPEG and PNG files, flat or by class", files)->required();
   option("output", o.output, "Folder for checkpoints, losses and pictures", files);
   flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
+  flag("overwrite", o.overwrite, "Start anew in an --output that holds a checkpoint", files);
   flag("strict", o.strict, "Stop at a file that cannot be read, instead of skipping it", files);
   option("save-every", o.save_every, "Steps between checkpoints", files)->check(positive);
   option("pictures-every", o.pictures_every, "Steps between pictures; 0: at the end only", files)
@@ -134,23 +136,22 @@ void add_options(CLI::App& app, Options& o) {
   option("target", o.target, "What is reconstructed", target)
       ->check(CLI::IsMember({"low-freq", "pixels"}));
   option("radius", o.radius, "Radius of the low-pass circle in frequency bins", target)
-      ->check(not_negative_number);
+      ->check(not_negative);
   flag("norm-pix", o.norm_pix, "Normalise each patch of the target", target);
 
   constexpr auto training = "Training";
-  option("epochs", o.epochs, "Passes over the data", training)->check(not_negative_number);
+  option("epochs", o.epochs, "Passes over the data", training)->check(not_negative);
   option("warmup-epochs", o.warmup_epochs, "Of these, with a rising learning rate", training)
-      ->check(not_negative_number);
+      ->check(not_negative);
   option("batch", o.batch, "Images in a forward pass", training)->check(positive);
   option("accumulate", o.accumulate, "Forward passes in a step", training)->check(positive);
-  option("blr", o.base_lr, "Learning rate for 256 images a step", training)
-      ->check(not_negative_number);
-  option("min-lr", o.min_lr, "Learning rate at the end", training)->check(not_negative_number);
+  option("blr", o.base_lr, "Learning rate for 256 images a step", training)->check(not_negative);
+  option("min-lr", o.min_lr, "Learning rate at the end", training)->check(not_negative);
   option("warmup-start", o.warmup_start, "Share of the rate at the start (openmmlab)", training)
       ->check(share);
   option("schedule", o.schedule, "Whose warm-up and cosine, to the step", training)
       ->check(CLI::IsMember({"openmmlab", "mae"}));
-  option("weight-decay", o.weight_decay, "AdamW's", training)->check(not_negative_number);
+  option("weight-decay", o.weight_decay, "AdamW's", training)->check(not_negative);
   option("decay", o.decay, "Who is decayed: mae spares biases and norms, openmmlab tokens too",
          training)
       ->check(CLI::IsMember({"openmmlab", "mae"}));
@@ -159,8 +160,9 @@ void add_options(CLI::App& app, Options& o) {
   option("seed", o.seed, "Of weights, order, crops and masks", training);
   option("steps", o.steps, "Stop after this many steps; 0: after --epochs", training)
       ->check(not_negative);
-  option("seconds", o.seconds, "Fit the number of steps into this time; 0: no limit", training)
-      ->check(not_negative_number);
+  option("seconds", o.seconds,
+         "Train for this time: the number of steps follows the speed; 0: no limit", training)
+      ->check(not_negative);
 
   constexpr auto machine = "Machine";
   option("device", o.device, "cpu, cuda, cuda:1, ...", machine);
@@ -212,8 +214,8 @@ std::string to_toml(const Options& options) {
 std::string Options::identity() const {
   // Where the files are, how much is printed and how fast it runs may change between two runs.
   static const std::vector<std::string> free = {
-      "data",    "output", "resume", "strict",  "save-every", "pictures-every", "pictures",
-      "workers", "cache",  "device", "threads", "seconds",    "recipe"};
+      "data",     "output",  "resume", "overwrite", "strict",  "save-every", "pictures-every",
+      "pictures", "workers", "cache",  "device",    "threads", "seconds",    "recipe"};
   std::istringstream lines(to_toml(*this));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {

@@ -15,6 +15,7 @@ struct Options {
   std::string data;
   std::string output = "output";
   bool resume = false;
+  bool overwrite = false;
   bool strict = false;
 
   std::string model = "base";

@@ -212,14 +212,15 @@ class Trainer {
     return loss.item<double>();
   }
 
-  /// Fixes the number of steps by the time that is left, once some steps are measured.
+  /// Sets the number of steps by the time that is left, and again from time to time: a machine's
+  /// speed changes.
   void fit_into_time(ProgressLine& line, int64_t steps_done) {
     constexpr int64_t slow_steps = 3;  // threads start, memory is first touched
-    constexpr int64_t measured_steps = 6;
+    constexpr int64_t interval = 6;
     if (steps_done == slow_steps) measured_from_ = line.elapsed();
-    if (steps_done != slow_steps + measured_steps) return;
+    if (steps_done <= slow_steps || (steps_done - slow_steps) % interval != 0) return;
     const double step_seconds =
-        (line.elapsed() - measured_from_) / static_cast<double>(measured_steps);
+        (line.elapsed() - measured_from_) / static_cast<double>(steps_done - slow_steps);
     const double fitting = (options_.seconds - line.elapsed()) / step_seconds;
     progress_.total_steps = progress_.step + std::max<int64_t>(std::llround(fitting), 0);
     line.set_total_steps(progress_.total_steps);
@@ -227,9 +228,15 @@ class Trainer {
 
   void resume() {
     const fs::path checkpoint = output_ / "checkpoint.pt";
-    if (!options_.resume || !fs::exists(checkpoint)) return;
+    if (!fs::exists(checkpoint)) return;
+    if (!options_.resume) {
+      TORCH_CHECK(options_.overwrite, output_.string(),
+                  " holds the checkpoint of an earlier run: give --resume to go on, --overwrite to "
+                  "start anew, or another --output");
+      fs::remove(checkpoint);
+      return;
+    }
     progress_ = load_checkpoint(checkpoint, *model_, *optimizer_, options_.identity(), device_);
-    if (options_.seconds > 0) options_.seconds = 0;  // the length was fixed by the first run
     std::printf("resumed from step %lld\n", static_cast<long long>(progress_.step));
   }
 
@@ -275,7 +282,7 @@ class Trainer {
 
   int finish(const ProgressLine& line, const data::BadImages& bad_images, int signal) {
     const auto bad = bad_images.files();
-    std::printf("%lld images in %.1f s; skipped files: %zu\n",
+    std::printf("%s%lld images in %.1f s; skipped files: %zu\n", signal != 0 ? "\n" : "",
                 static_cast<long long>(line.images()), line.elapsed(), bad.size());
     for (const auto& [path, why] : bad) std::printf("  %s: %s\n", path.c_str(), why.c_str());
     if (signal != 0) {

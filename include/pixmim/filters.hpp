@@ -63,7 +63,8 @@ struct Gaussian {
   double sigma;
 
   double gain(double fy, double fx) const {
-    return std::exp(-(fy * fy + fx * fx) / (2 * sigma * sigma));
+    const double distance = std::hypot(fy, fx) / sigma;
+    return std::exp(-distance * distance / 2);
   }
   void validate() const { TORCH_CHECK(sigma > 0, "Gaussian: expected sigma > 0, got ", sigma); }
 };

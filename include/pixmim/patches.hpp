@@ -25,7 +25,7 @@ inline namespace v0 {
 inline at::Tensor patchify(const at::Tensor& images, int64_t patch_size) {
   constexpr auto caller = "patchify";
   detail::expect_defined(caller, "images", images);
-  detail::expect_positive(caller, "patch_size", patch_size);
+  detail::expect_patch_size(caller, patch_size);
   TORCH_CHECK(images.dim() == 4, caller, ": expected images of shape [N,C,H,W], got ",
               images.sizes());
   TORCH_CHECK(images.size(2) % patch_size == 0 && images.size(3) % patch_size == 0, caller,
@@ -54,7 +54,7 @@ inline at::Tensor unpatchify(const at::Tensor& patches, int64_t patch_size,
                              torch::ExpandingArray<2> grid) {
   constexpr auto caller = "unpatchify";
   detail::expect_defined(caller, "patches", patches);
-  detail::expect_positive(caller, "patch_size", patch_size);
+  detail::expect_patch_size(caller, patch_size);
   const int64_t rows = grid->at(0);
   const int64_t columns = grid->at(1);
   detail::expect_positive(caller, "grid[0]", rows);

@@ -19,6 +19,8 @@ TEST_CASE("bad images are named", "[low_freq_target]") {
   CHECK_THAT(error(at::zeros({1, 1, 3, 8, 8})), ContainsSubstring("got [1, 1, 3, 8, 8]"));
   CHECK_THAT(error(at::zeros({1, 3, 8, 8}, at::kInt)), ContainsSubstring("got Int"));
   CHECK_THAT(error(at::zeros({1, 3, 8, 8}, at::kComplexFloat)), ContainsSubstring("ComplexFloat"));
+  CHECK_THAT(error(at::zeros({1, 3, 8, 8}).to(at::kFloat8_e4m3fn)),
+             ContainsSubstring("got Float8_e4m3fn"));
   CHECK_THAT(error(at::zeros({1, 3, 0, 8})),
              ContainsSubstring("expected images of at least 1x1 pixels, got [1, 3, 0, 8]"));
 }
@@ -43,7 +45,10 @@ TEST_CASE("bad filters and options are named", "[low_freq_target]") {
   CHECK_THAT(error(pixmim::Gaussian{0}), ContainsSubstring("Gaussian: expected sigma > 0, got 0"));
   CHECK_THAT(error(pixmim::Butterworth{0, 2}), ContainsSubstring("expected radius > 0, got 0"));
   CHECK_THAT(error(pixmim::Butterworth{4, -1}), ContainsSubstring("expected order > 0, got -1"));
+  CHECK_THAT(error(Options(4).mean({std::nan("")}).std({1})),
+             ContainsSubstring("expected a finite mean, got nan"));
   CHECK_THAT(error(Options(4).mean({0.5})),
              ContainsSubstring("expected as many values in mean as in std, got 1 and 3"));
-  CHECK_THAT(error(Options(4).mean({0.5}).std({0})), ContainsSubstring("expected std > 0, got 0"));
+  CHECK_THAT(error(Options(4).mean({0.5}).std({0})),
+             ContainsSubstring("expected a finite std > 0, got 0"));
 }

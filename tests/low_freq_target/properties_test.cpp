@@ -125,6 +125,12 @@ TEST_CASE("statistics of one value serve every channel", "[low_freq_target]") {
   CHECK(at::equal(pixmim::low_freq_target(images, one), pixmim::low_freq_target(images, five)));
 }
 
+TEST_CASE("a Gaussian of any width keeps the mean", "[low_freq_target]") {
+  const auto images = random_images({1, 3, 8, 8}, at::kDouble);
+  CHECK(largest_difference(pixmim::low_freq_target(images, pixmim::Gaussian{1e-200}),
+                           images.mean({2, 3}, true).expand_as(images)) < 1e-12);
+}
+
 TEST_CASE("NaN stays in its image", "[low_freq_target]") {
   auto images = random_images({3, 3, 16, 16});
   const auto clean = pixmim::low_freq_target(images, 4);

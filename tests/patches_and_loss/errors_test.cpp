@@ -175,3 +175,15 @@ TEST_CASE("a TokenMask that does not fit is named", "[patches_and_loss]") {
   mask.mask = at::ones({2, 7});
   CHECK(error() == "masked_pixel_loss: expected mask of shape [2,6], got [2, 7]");
 }
+
+TEST_CASE("a patch size whose square overflows is named", "[patches_and_loss]") {
+  constexpr int64_t huge = int64_t{1} << 32;
+  const std::string message = "expected patch_size <= 16777216, got 4294967296";
+  CHECK(error_of([] {
+          pixmim::unpatchify(at::zeros({2, 4, 48}), huge, 2);
+        }) == "unpatchify: " + message);
+  CHECK(error_after([](Loss& loss) { loss.options = huge; }) == "masked_pixel_loss: " + message);
+  CHECK(error_after([](Loss& loss) {
+          loss.mask = at::zeros({2, 6}, at::kComplexFloat);
+        }) == "masked_pixel_loss: expected mask of a real dtype, got ComplexFloat");
+}

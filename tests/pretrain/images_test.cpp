@@ -104,6 +104,8 @@ TEST_CASE("images are listed in the order of their names, class folders or flat"
   CHECK(files[0].filename() == "a.JpG");
   CHECK(files[1].filename() == "x.png");
   CHECK(files[2].filename() == "z.JPEG");
+  fs::create_directory_symlink(folder.path(), folder.path() / "b" / "self");
+  CHECK(data::list_images(folder.path()).size() == 3);
   CHECK_THROWS_WITH(data::list_images(folder.path() / "none"), ContainsSubstring("is no folder"));
   const support::TemporaryFolder empty;
   CHECK_THROWS_WITH(data::list_images(empty.path()), ContainsSubstring("there is no *.jpg"));

@@ -142,6 +142,13 @@ TEST_CASE("a run leaves its losses, options and pictures", "[pretrain]") {
   CHECK(text_of(workplace.file("again") / "loss.csv") == log);
 }
 
+TEST_CASE("a run of a given time ends, and goes on when it is resumed", "[pretrain]") {
+  const Workplace workplace;
+  REQUIRE(workplace.run("out", "--seconds 2") == 0);
+  REQUIRE(workplace.run("out", "--seconds 2 --resume") == 0);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("resumed from step"));
+}
+
 TEST_CASE("every crop and target trains", "[pretrain]") {
   const Workplace workplace;
   CHECK(workplace.run("mae", "--steps 2 --crop rrc --interpolation bicubic --target pixels") == 0);
@@ -171,8 +178,16 @@ TEST_CASE("wrong options end with a message", "[pretrain]") {
   fails("--image-size 30", "expected image_size to be a multiple of patch_size, 8");
   fails("--frobnicate", "frobnicate");
   REQUIRE(workplace.run("out", "--steps 2") == 0);
+  CHECK(workplace.run("out", "--steps 2") == 1);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("holds the checkpoint of an earlier run"));
+  CHECK(workplace.run("out", "--steps 2 --overwrite") == 0);
   CHECK(workplace.run("out", "--steps 3 --resume") == 1);
-  CHECK_THAT(workplace.printed("out"), ContainsSubstring("is of a run with other options"));
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("there: steps=2, here: steps=3"));
+  std::ofstream(workplace.file("wrong.toml")) << "bogus = 3\n";
+  fails("--config " + workplace.file("wrong.toml").string(), "bogus");
+  std::ofstream(workplace.file("out") / "checkpoint.pt") << "no checkpoint";
+  CHECK(workplace.run("out", "--steps 2 --resume") == 1);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("is no checkpoint"));
   fs::remove_all(workplace.photos());
   fails("--steps 1", "is no folder");
 }

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -26,14 +27,33 @@ inline void expect_positive(const char* caller, const char* name, int64_t value)
   TORCH_CHECK(value > 0, caller, ": expected ", name, " > 0, got ", value);
 }
 
+/// The floating dtypes that everything here computes with: not the 8-bit ones, which few operators
+/// take.
+inline bool has_floating_dtype(const at::Tensor& tensor) {
+  const auto dtype = tensor.scalar_type();
+  return dtype == at::kHalf || dtype == at::kBFloat16 || dtype == at::kFloat ||
+         dtype == at::kDouble;
+}
+
+inline void expect_patch_size(const char* caller, int64_t patch_size) {
+  expect_positive(caller, "patch_size", patch_size);
+  constexpr int64_t largest = int64_t{1} << 24;  // its square must fit
+  TORCH_CHECK(patch_size <= largest, caller, ": expected patch_size <= ", largest, ", got ",
+              patch_size);
+}
+
 /// `mean` and `std` of an options object: one value a channel, one for all channels, or none.
 inline void expect_statistics(const char* caller, const std::vector<double>& mean,
-                              const std::vector<double>& std) {
-  TORCH_CHECK(mean.size() == std.size(), caller,
+                              const std::vector<double>& deviation) {
+  TORCH_CHECK(mean.size() == deviation.size(), caller,
               ": expected as many values in mean as in std, got ", mean.size(), " and ",
-              std.size());
-  for (const double value : std) {
-    TORCH_CHECK(value > 0, caller, ": expected std > 0, got ", value);
+              deviation.size());
+  for (const double value : mean) {
+    TORCH_CHECK(std::isfinite(value), caller, ": expected a finite mean, got ", value);
+  }
+  for (const double value : deviation) {
+    TORCH_CHECK(value > 0 && std::isfinite(value), caller, ": expected a finite std > 0, got ",
+                value);
   }
 }
 

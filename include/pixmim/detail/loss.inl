@@ -25,7 +25,7 @@ inline void expect_loss_tensor(const char* name, const at::Tensor& tensor,
 }
 
 inline void expect_floating(const char* caller, const char* name, const at::Tensor& tensor) {
-  TORCH_CHECK_TYPE(tensor.is_floating_point(), caller, ": expected ", name,
+  TORCH_CHECK_TYPE(has_floating_dtype(tensor), caller, ": expected ", name,
                    " of a floating dtype, got ", tensor.scalar_type());
 }
 
@@ -48,7 +48,7 @@ inline at::Tensor normalize_patches(const at::Tensor& patches) {
 inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,
                                     const at::Tensor& mask, const PixelLossOptions& options) {
   constexpr auto caller = detail::masked_pixel_loss_name;
-  detail::expect_positive(caller, "patch_size", options.patch_size());
+  detail::expect_patch_size(caller, options.patch_size());
   detail::expect_defined(caller, "prediction", prediction);
   detail::expect_floating(caller, "prediction", prediction);
   TORCH_CHECK(prediction.dim() == 3, caller, ": expected prediction of shape [N,L,p*p*C], got ",
@@ -58,6 +58,8 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
   detail::expect_loss_tensor("mask", mask, prediction);
   TORCH_CHECK(target.dim() == 3 || target.dim() == 4, caller,
               ": expected target of shape [N,C,H,W] or [N,L,p*p*C], got ", target.sizes());
+  TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",
+                   mask.scalar_type());
   TORCH_CHECK(
       mask.dim() == 2 && mask.size(0) == prediction.size(0) && mask.size(1) == prediction.size(1),
       caller, ": expected mask of shape [", prediction.size(0), ",", prediction.size(1), "], got ",

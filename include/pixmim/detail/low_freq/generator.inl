@@ -25,7 +25,7 @@ inline void expect_target_images(const at::Tensor& images) {
   expect_defined(caller, "images", images);
   TORCH_CHECK(images.dim() == 3 || images.dim() == 4, caller,
               ": expected images of shape [N,C,H,W] or [C,H,W], got ", images.sizes());
-  TORCH_CHECK_TYPE(images.is_floating_point() || images.scalar_type() == at::kByte, caller,
+  TORCH_CHECK_TYPE(has_floating_dtype(images) || images.scalar_type() == at::kByte, caller,
                    ": expected images of dtype float16, bfloat16, float32, float64 or uint8, got ",
                    images.scalar_type());
   TORCH_CHECK(images.size(-1) > 0 && images.size(-2) > 0, caller,

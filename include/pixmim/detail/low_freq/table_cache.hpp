@@ -39,7 +39,7 @@ struct Tables {
   /// Tells the caching allocator that the current stream reads the tables too: another stream may
   /// have made them, and the cache may drop them while this one still works.
   void record_current_stream(c10::Device device) const {
-    if (device.is_cpu()) return;
+    if (!device.is_cuda()) return;
     const auto stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
     for (const at::Tensor& table : {gain, mean, std}) {
       if (table.defined()) table.record_stream(stream);

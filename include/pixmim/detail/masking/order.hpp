@@ -52,7 +52,7 @@ inline void expect_batch(const char* caller, int64_t batch) {
 
 inline void expect_noise(const char* caller, const at::Tensor& noise) {
   expect_defined(caller, "noise", noise);
-  TORCH_CHECK_TYPE(noise.is_floating_point(), caller, ": expected noise of a floating dtype, got ",
+  TORCH_CHECK_TYPE(has_floating_dtype(noise), caller, ": expected noise of a floating dtype, got ",
                    noise.scalar_type());
   TORCH_CHECK(noise.dim() == 2 && noise.size(1) > 0, caller,
               ": expected noise of shape [N,L] with L > 0, got ", noise.sizes());
