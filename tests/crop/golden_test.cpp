@@ -4,6 +4,9 @@
 #include <pixmim/random_resized_crop.hpp>
 #include <pixmim/simple_resized_crop.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 
@@ -126,5 +129,55 @@ TEST_CASE("drawn windows have torchvision's mean and variance", "[crop]") {
       CHECK(src_draws.select(1, axis).max().item<double>() ==
             golden["src_max"][row][axis].item<double>());
     }
+  }
+}
+
+TEST_CASE("the crops keep torchvision's share of the foreground", "[crop]") {
+  const auto golden = support::golden("coverage");
+  constexpr int64_t draws = 20000;
+  const int64_t size = golden.integer("size");
+  const int64_t padding = golden.integer("padding");
+  const pixmim::SimpleResizedCrop src(pixmim::SimpleResizedCropOptions(size).padding(padding));
+  const auto range = [&](const char* key, int64_t i) { return golden[key][i].item<double>(); };
+  const pixmim::RandomResizedCrop rrc(pixmim::RandomResizedCropOptions(size)
+                                          .scale({range("rrc_scale", 0), range("rrc_scale", 1)})
+                                          .ratio({range("rrc_ratio", 0), range("rrc_ratio", 1)}));
+  // What the windows first .. first + length and low .. low + extent share, of the latter.
+  const auto overlap = [](double first, double length, double low, double extent) {
+    const double shared = std::min(first + length, low + extent) - std::max(first, low);
+    return std::max(shared, 0.0) / extent;
+  };
+  for (int64_t row = 0; row < golden["box"].size(0); ++row) {
+    const auto at = [&](const char* key, int64_t i) { return golden[key][row][i].item<int64_t>(); };
+    const int64_t height = at("image_size", 0);
+    const int64_t width = at("image_size", 1);
+    const auto box = [&](int64_t i) { return static_cast<double>(at("box", i)); };
+    const auto resized = src.resized(height, width);
+    const double scale_y = static_cast<double>(resized[0]) / static_cast<double>(height);
+    const double scale_x = static_cast<double>(resized[1]) / static_cast<double>(width);
+    const auto margin = static_cast<double>(padding);
+    const auto side = static_cast<double>(size);
+    const auto src_share = at::empty({draws}, at::kDouble);
+    const auto rrc_share = at::empty({draws}, at::kDouble);
+    for (int64_t i = 0; i < draws; ++i) {
+      const auto a = src.sample(height, width, 11, static_cast<uint64_t>(i));
+      src_share.data_ptr<double>()[i] =
+          overlap(static_cast<double>(a.top), side, box(0) * scale_y + margin, box(2) * scale_y) *
+          overlap(static_cast<double>(a.left), side, box(1) * scale_x + margin, box(3) * scale_x);
+      const auto b = rrc.sample(height, width, 11, static_cast<uint64_t>(i));
+      rrc_share.data_ptr<double>()[i] =
+          overlap(static_cast<double>(b.top), static_cast<double>(b.height), box(0), box(2)) *
+          overlap(static_cast<double>(b.left), static_cast<double>(b.width), box(1), box(3));
+    }
+    const auto distance = [&](const at::Tensor& ours, const std::string& prefix) {
+      const double error = std::sqrt(ours.var().item<double>() / draws) +
+                           golden[prefix + "_se"][row].item<double>() + 1e-6;
+      const double difference =
+          ours.mean().item<double>() - golden[prefix + "_mean"][row].item<double>();
+      return std::abs(difference) / error;
+    };
+    CHECK(distance(src_share, "src") < 5);
+    CHECK(distance(rrc_share, "rrc") < 5);
+    CHECK(src_share.mean().item<double>() > rrc_share.mean().item<double>());
   }
 }
