@@ -2,13 +2,16 @@
 # The library itself needs none of it.
 
 include(FetchContent)
+if(POLICY CMP0135)
+  cmake_policy(SET CMP0135 NEW) # what is unpacked is as old as its download
+endif()
 
-# pixmim_require(<package> <url of a release> <hash>): find_package, else FetchContent.
+# pixmim_require(<package> <url of a release>): find_package, else FetchContent.
 macro(pixmim_require package url)
   find_package(${package} QUIET)
   if(NOT ${package}_FOUND)
     message(STATUS "pixmim: ${package} is not installed: downloading it")
-    FetchContent_Declare(${package} URL ${url} DOWNLOAD_EXTRACT_TIMESTAMP TRUE)
+    FetchContent_Declare(${package} URL ${url})
     FetchContent_MakeAvailable(${package})
   endif()
 endmacro()
