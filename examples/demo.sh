@@ -26,8 +26,7 @@ done
 [[ $seconds =~ ^[0-9]+$ ]] || fail "--seconds takes a whole number, got $seconds"
 [ -z "$data" ] || [ -d "$data" ] || fail "--data: $data is no folder"
 
-require_packages g++ cmake ninja-build pkg-config python3 python3-venv unzip \
-  catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev
+require_packages "${build_packages[@]}" unzip
 build_targets pretrain
 mkdir -p "$output"
 

@@ -4,8 +4,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/prepare.sh"
 
-require_packages g++ cmake ninja-build pkg-config python3 python3-venv \
-  catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev
+require_packages "${build_packages[@]}"
 build_targets all
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --output-log "$build/tests.log" "$@"
 

@@ -80,6 +80,10 @@ class BadImages {
       std::fprintf(stderr, "\nskipped %s: %s\n", path.c_str(), why.c_str());
     }
   }
+  std::size_t count() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return files_.size();
+  }
   std::map<std::filesystem::path, std::string> files() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return files_;

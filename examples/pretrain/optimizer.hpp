@@ -5,8 +5,9 @@
 #include <torch/nn/module.h>
 #include <torch/optim/adamw.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>

@@ -8,7 +8,7 @@
 
 namespace pretrain {
 
-/// The defaults are those of `pixmim_vit_base_300e`.
+/// What the recipes start from; without --recipe, `pixmim_vit_base_300e` is taken.
 struct Options {
   std::string recipe = "pixmim_vit_base_300e";
 

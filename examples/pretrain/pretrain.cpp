@@ -5,9 +5,11 @@
 #include <torch/utils.h>
 #include <pixmim/pixmim.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "data/image_folder.hpp"
@@ -80,19 +82,21 @@ class Target {
 class Masks {
  public:
   Masks(const Options& options, int64_t tokens, const torch::Device& device)
-      : options_(options),
+      : seed_(options.seed),
+        ratio_(options.mask_ratio),
         tokens_(tokens),
         device_(device),
         generator_(at::globalContext().defaultGenerator(device).clone()) {}
 
   pixmim::TokenMask operator()(int64_t batch, int64_t number) {
-    at::philox_engine random(options_.seed, static_cast<uint64_t>(number));
+    at::philox_engine random(seed_, static_cast<uint64_t>(number));
     generator_.set_current_seed(random());
-    return pixmim::random_mask(batch, tokens_, options_.mask_ratio, device_, generator_);
+    return pixmim::random_mask(batch, tokens_, ratio_, device_, generator_);
   }
 
  private:
-  Options options_;
+  uint64_t seed_;
+  double ratio_;
   int64_t tokens_;
   torch::Device device_;
   torch::Generator generator_;
@@ -147,8 +151,8 @@ class Trainer {
           loss += accumulate(batch.images, progress_.step * options_.accumulate + forward);
           images += batch.images.size(0);
         }
-        TORCH_CHECK(photos.bad_images()->files().size() < files_.size(),
-                    "none of the images below ", options_.data, " can be read");
+        TORCH_CHECK(photos.bad_images()->count() < files_.size(), "none of the images below ",
+                    options_.data, " can be read");
         if (++forward < options_.accumulate) continue;
 
         const double rate = schedule().at(static_cast<double>(progress_.step));

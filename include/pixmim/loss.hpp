@@ -42,8 +42,7 @@ at::Tensor normalize_patches(const at::Tensor& patches);
 ///
 /// Shape:   prediction [N,L,p*p*C]; target images [N,C,H,W] or patches [N,L,p*p*C]; result [].
 /// Dtype:   prediction and target floating, each of its own; mask any but complex; computed in
-/// float32, or float64 if one of the two is; so is the
-///          result.
+///          float32, or float64 if one of the two is; so is the result.
 /// Units:   whatever the target has; with `norm_pix` deviations of a patch.
 /// Device:  any, one for all three. Nothing synchronises.
 /// Grad:    differentiable in `prediction`; none flows to the target.

@@ -57,8 +57,8 @@ class BasicLowFreqTargetGenerator {
   /// Low-passes `images`: the target that PixMIM's decoder learns to predict.
   ///
   /// Shape:   images [N,C,H,W] or [C,H,W], any size from 1x1, N may be 0; result the same,
-  /// contiguous. Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or
-  /// wider);
+  ///          contiguous.
+  /// Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or wider);
   ///          uint8 -> float32, normalised.
   /// Units:   images normalised by `mean` and `std`, or pixels 0..255 if uint8; result normalised.
   /// Device:  any; CUDA work goes to the current stream. The first call for a size makes tables and

@@ -21,11 +21,10 @@ inline namespace v0 {
 // Ratio:   the share of masked tokens, in [0, 1]. K = int(L * (1 - ratio)) are kept, truncated in
 //          double precision as the reference does (100 tokens at 0.9 keep 9).
 // Device:  that of `options` (a device converts to it), the CPU by default; nothing else of
-// `options` is
-//          read. Masks are made on the device, but for `block_mask`, which is drawn on the host.
+//          `options` is read. Masks are made on the device, but for `block_mask`, which is drawn on
+//          the host.
 // Random:  draws from `generator`, which must be on that device (on the CPU for `block_mask`), or
-// from
-//          the device's default one. Same seed, same mask, on one type of device.
+//          from the device's default one. Same seed, same mask, on one type of device.
 // Throws:  c10::Error if a count is not positive (batch: negative), a ratio is outside [0, 1], or a
 //          noise has another shape or no floating dtype.
 
@@ -48,8 +47,7 @@ TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 /// Hides blocks of block x block tokens together, so that a larger image is as hard as a small one.
 ///
 /// Shape:   mask [batch,grid_h*grid_w]. Blocks at the border are cut where the grid does not
-/// divide, and
-///          the last kept block where K does not.
+///          divide, and the last kept block where K does not.
 /// Source:  LSMAE util/long_seq_patch_loader.py SampleVisiblePatchIndices (arXiv 2210.07224).
 /// Example: auto mask = pixmim::joint_mask(16, 28, 28, 0.75, /*block=*/2);
 TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio, int64_t block,
@@ -99,8 +97,7 @@ TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
 /// Hides squares of `mask_patch` pixels, for a model whose patches are smaller.
 ///
 /// Shape:   mask [batch,L], L = (H / model_patch) * (W / model_patch). Of the T squares ceil(T *
-/// ratio)
-///          are masked; ids_keep is in order of position.
+///          ratio) are masked; ids_keep is in order of position.
 /// Units:   image_size (one number, or height and width), mask_patch and model_patch in pixels.
 /// Throws:  also if image_size is no multiple of mask_patch, or mask_patch none of model_patch.
 /// Source:  SimMIM data/data_simmim.py MaskGenerator.

@@ -46,8 +46,7 @@ inline at::Tensor patchify(const at::Tensor& images, int64_t patch_size) {
 /// Dtype:   any -> same.
 /// Grad:    differentiable.
 /// Throws:  c10::Error if patches is not 3-d, patch_size <= 0, the grid does not have L cells, or
-/// the
-///          last side is no multiple of p * p.
+///          the last side is no multiple of p * p.
 /// Source:  MAE models_mae.py unpatchify.
 /// Example: auto images = pixmim::unpatchify(prediction, 16, {14, 14});
 inline at::Tensor unpatchify(const at::Tensor& patches, int64_t patch_size,

@@ -52,14 +52,13 @@ struct RandomResizedCropOptions {
 /// interface of SimpleResizedCrop (there are the shapes, dtypes and devices).
 ///
 /// Source:  torchvision transforms.RandomResizedCrop on Pillow; the default interpolation is MAE's.
-/// Example: pixmim::RandomResizedCrop
-/// crop(pixmim::RandomResizedCropOptions(224).scale({0.2, 1.0}));
+/// Example: const auto options = pixmim::RandomResizedCropOptions(224).scale({0.2, 1.0});
+///          pixmim::RandomResizedCrop crop(options);
 ///          auto input = crop(photo);
 class RandomResizedCrop : public detail::DatasetTransform<RandomResizedCrop> {
  public:
   /// Throws:  c10::Error if size <= 0, scale or ratio are not 0 < least <= greatest, flip is
-  /// outside
-  ///          [0, 1], std <= 0, or mean and std differ in length.
+  ///          outside [0, 1], std <= 0, or mean and std differ in length.
   explicit RandomResizedCrop(RandomResizedCropOptions options,
                              std::optional<at::Generator> generator = std::nullopt);
 

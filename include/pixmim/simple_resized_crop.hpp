@@ -57,8 +57,7 @@ struct SimpleResizedCropOptions {
 class SimpleResizedCrop : public detail::DatasetTransform<SimpleResizedCrop> {
  public:
   /// Throws:  c10::Error if size <= 0, padding < 0, flip is outside [0, 1], std <= 0, or mean and
-  /// std
-  ///          differ in length.
+  ///          std differ in length.
   explicit SimpleResizedCrop(SimpleResizedCropOptions options,
                              std::optional<at::Generator> generator = std::nullopt);
 
@@ -73,7 +72,8 @@ class SimpleResizedCrop : public detail::DatasetTransform<SimpleResizedCrop> {
   at::Tensor operator()(const at::Tensor& image) const;
 
   /// Crops each photo at a random place of its own: N photos [H,W,C] of any sizes ->
-  /// [N,C,size,size]. Throws:  c10::Error as for one photo, or if `images` is empty.
+  /// [N,C,size,size].
+  /// Throws:  c10::Error as for one photo, or if `images` is empty.
   at::Tensor operator()(const std::vector<at::Tensor>& images) const;
 
   /// Draws a window for a photo of `height` x `width` pixels.

@@ -7,7 +7,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace pixmim {
@@ -25,6 +24,13 @@ inline void expect_ratio(const char* caller, double ratio) {
 
 inline void expect_positive(const char* caller, const char* name, int64_t value) {
   TORCH_CHECK(value > 0, caller, ": expected ", name, " > 0, got ", value);
+}
+
+inline void expect_on_device(const char* caller, const char* name, const at::Tensor& tensor,
+                             const char* owner, const c10::Device& device) {
+  expect_defined(caller, name, tensor);
+  TORCH_CHECK(tensor.device() == device, caller, ": expected ", name, " on the device of ", owner,
+              ", ", device, ", got ", tensor.device());
 }
 
 /// The floating dtypes that everything here computes with: not the 8-bit ones, which few operators

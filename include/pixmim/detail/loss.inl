@@ -14,16 +14,6 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-constexpr auto masked_pixel_loss_name = "masked_pixel_loss";
-
-inline void expect_loss_tensor(const char* name, const at::Tensor& tensor,
-                               const at::Tensor& prediction) {
-  constexpr auto caller = masked_pixel_loss_name;
-  expect_defined(caller, name, tensor);
-  TORCH_CHECK(tensor.device() == prediction.device(), caller, ": expected ", name,
-              " on the device of prediction, ", prediction.device(), ", got ", tensor.device());
-}
-
 inline void expect_floating(const char* caller, const char* name, const at::Tensor& tensor) {
   TORCH_CHECK_TYPE(has_floating_dtype(tensor), caller, ": expected ", name,
                    " of a floating dtype, got ", tensor.scalar_type());
@@ -47,15 +37,15 @@ inline at::Tensor normalize_patches(const at::Tensor& patches) {
 
 inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,
                                     const at::Tensor& mask, const PixelLossOptions& options) {
-  constexpr auto caller = detail::masked_pixel_loss_name;
+  constexpr auto caller = "masked_pixel_loss";
   detail::expect_patch_size(caller, options.patch_size());
   detail::expect_defined(caller, "prediction", prediction);
   detail::expect_floating(caller, "prediction", prediction);
   TORCH_CHECK(prediction.dim() == 3, caller, ": expected prediction of shape [N,L,p*p*C], got ",
               prediction.sizes());
-  detail::expect_loss_tensor("target", target, prediction);
+  detail::expect_on_device(caller, "target", target, "prediction", prediction.device());
   detail::expect_floating(caller, "target", target);
-  detail::expect_loss_tensor("mask", mask, prediction);
+  detail::expect_on_device(caller, "mask", mask, "prediction", prediction.device());
   TORCH_CHECK(target.dim() == 3 || target.dim() == 4, caller,
               ": expected target of shape [N,C,H,W] or [N,L,p*p*C], got ", target.sizes());
   TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",

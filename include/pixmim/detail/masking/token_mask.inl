@@ -24,21 +24,18 @@ inline at::Tensor pick_rows(const at::Tensor& tokens, const at::Tensor& ids) {
   return tokens.flatten(0, 1).index_select(0, ids.add(first_row).flatten()).view(shape);
 }
 
-inline void expect_same_device(const char* caller, const char* name, const at::Tensor& tensor,
-                               const at::Tensor& mask) {
-  expect_defined(caller, name, tensor);
-  TORCH_CHECK(tensor.device() == mask.device(), caller, ": expected ", name,
-              " on the device of the mask, ", mask.device(), ", got ", tensor.device());
+inline void expect_one_count(const char* caller, const TokenMask& mask) {
+  TORCH_CHECK(mask.ids_keep.defined(), caller,
+              ": expected a mask that keeps one number of tokens in every sample, got one that "
+              "keeps different numbers (BlockMaskOptions::exact(true) makes them equal)");
 }
 
 }  // namespace detail
 
 inline at::Tensor TokenMask::visible(const at::Tensor& tokens) const {
   constexpr auto caller = "TokenMask::visible";
-  TORCH_CHECK(ids_keep.defined(), caller,
-              ": expected a mask that keeps one number of tokens in every sample, got one that "
-              "keeps different numbers (BlockMaskOptions::exact(true) makes them equal)");
-  detail::expect_same_device(caller, "tokens", tokens, ids_keep);
+  detail::expect_one_count(caller, *this);
+  detail::expect_on_device(caller, "tokens", tokens, "the mask", ids_keep.device());
   TORCH_CHECK(tokens.dim() >= 2 && tokens.size(0) == ids_restore.size(0) &&
                   tokens.size(1) == ids_restore.size(1),
               caller, ": expected tokens of shape [", ids_restore.size(0), ",", ids_restore.size(1),
@@ -49,11 +46,9 @@ inline at::Tensor TokenMask::visible(const at::Tensor& tokens) const {
 inline at::Tensor TokenMask::restore(const at::Tensor& visible,
                                      const at::Tensor& mask_token) const {
   constexpr auto caller = "TokenMask::restore";
-  TORCH_CHECK(ids_keep.defined(), caller,
-              ": expected a mask that keeps one number of tokens in every sample, got one that "
-              "keeps different numbers (BlockMaskOptions::exact(true) makes them equal)");
-  detail::expect_same_device(caller, "visible", visible, ids_keep);
-  detail::expect_same_device(caller, "mask_token", mask_token, ids_keep);
+  detail::expect_one_count(caller, *this);
+  detail::expect_on_device(caller, "visible", visible, "the mask", ids_keep.device());
+  detail::expect_on_device(caller, "mask_token", mask_token, "the mask", ids_keep.device());
   const int64_t samples = ids_restore.size(0);
   const int64_t kept = ids_keep.size(1);
   const int64_t masked = ids_restore.size(1) - kept;
