@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registers of 64 bytes. Some intrinsics are the masked ones with all lanes on: of the others GCC 12
+// says that they read uninitialised memory.
+#pragma once
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+#include <immintrin.h>
+
+#include <cfloat>
+#include <cstdint>
+
+#include "pixmim/detail/simd/attributes.hpp"
+
+#define PIXMIM_INLINE PIXMIM_ALWAYS_INLINE PIXMIM_AVX512_TARGET
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+namespace avx512 {
+
+template <typename Scalar>
+struct Vector;
+
+template <>
+struct Vector<float> {
+  static constexpr int64_t lanes = 16;
+  /// Registers that a kernel may fill.
+  static constexpr int registers = 32;
+  __m512 values;
+
+  PIXMIM_INLINE static Vector zero() { return {_mm512_setzero_ps()}; }
+  PIXMIM_INLINE static Vector broadcast(float value) { return {_mm512_set1_ps(value)}; }
+
+  PIXMIM_INLINE static Vector load(const float* from) { return {_mm512_loadu_ps(from)}; }
+  PIXMIM_INLINE static Vector load(const uint8_t* from) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+  }
+  PIXMIM_INLINE static Vector load(const c10::Half* from) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+  }
+  PIXMIM_INLINE static Vector load(const c10::BFloat16* from) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+  }
+
+  PIXMIM_INLINE void store(float* to) const { _mm512_storeu_ps(to, values); }
+  PIXMIM_INLINE void store(c10::Half* to) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm512_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  PIXMIM_INLINE void store(c10::BFloat16* to) const {
+    // To the nearest, ties to even; what is not a number becomes the one quiet NaN.
+    const __m512i bits = _mm512_castps_si512(values);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded =
+        _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+    const __m512i shifted = _mm512_srli_epi32(rounded, 16);
+    const __m512i result = _mm512_mask_mov_epi32(shifted, is_nan, _mm512_set1_epi32(0x7fc0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(result));
+  }
+
+  /// The lanes in the opposite order.
+  PIXMIM_INLINE Vector reversed() const {
+    const __m512i order = _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return {_mm512_maskz_permutexvar_ps(0xffff, order, values)};
+  }
+  PIXMIM_INLINE Vector square_root() const {
+    // An estimate of 14 bits and a step of Newton's: half the time of the exact instruction.
+    constexpr __mmask16 all = 0xffff;
+    const __m512 estimate =
+        _mm512_maskz_rsqrt14_ps(all, _mm512_maskz_max_ps(all, values, _mm512_set1_ps(FLT_MIN)));
+    const __m512 root = _mm512_mul_ps(values, estimate);
+    const __m512 half_estimate = _mm512_mul_ps(estimate, _mm512_set1_ps(0.5F));
+    return {_mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, values), half_estimate, root)};
+  }
+
+  PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
+    return {_mm512_add_ps(a.values, b.values)};
+  }
+  PIXMIM_INLINE friend Vector operator-(Vector a, Vector b) {
+    return {_mm512_sub_ps(a.values, b.values)};
+  }
+  PIXMIM_INLINE friend Vector operator*(Vector a, Vector b) {
+    return {_mm512_mul_ps(a.values, b.values)};
+  }
+  /// a * b + c, a * b - c
+  PIXMIM_INLINE friend Vector multiply_add(Vector a, Vector b, Vector c) {
+    return {_mm512_fmadd_ps(a.values, b.values, c.values)};
+  }
+  PIXMIM_INLINE friend Vector multiply_subtract(Vector a, Vector b, Vector c) {
+    return {_mm512_fmsub_ps(a.values, b.values, c.values)};
+  }
+};
+
+template <>
+struct Vector<double> {
+  static constexpr int64_t lanes = 8;
+  static constexpr int registers = 32;
+  __m512d values;
+
+  PIXMIM_INLINE static Vector zero() { return {_mm512_setzero_pd()}; }
+  PIXMIM_INLINE static Vector broadcast(double value) { return {_mm512_set1_pd(value)}; }
+  PIXMIM_INLINE static Vector load(const double* from) { return {_mm512_loadu_pd(from)}; }
+  PIXMIM_INLINE void store(double* to) const { _mm512_storeu_pd(to, values); }
+  PIXMIM_INLINE Vector reversed() const {
+    return {_mm512_maskz_permutexvar_pd(0xff, _mm512_setr_epi64(7, 6, 5, 4, 3, 2, 1, 0), values)};
+  }
+  PIXMIM_INLINE Vector square_root() const { return {_mm512_maskz_sqrt_pd(0xff, values)}; }
+
+  PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
+    return {_mm512_add_pd(a.values, b.values)};
+  }
+  PIXMIM_INLINE friend Vector operator-(Vector a, Vector b) {
+    return {_mm512_sub_pd(a.values, b.values)};
+  }
+  PIXMIM_INLINE friend Vector operator*(Vector a, Vector b) {
+    return {_mm512_mul_pd(a.values, b.values)};
+  }
+  PIXMIM_INLINE friend Vector multiply_add(Vector a, Vector b, Vector c) {
+    return {_mm512_fmadd_pd(a.values, b.values, c.values)};
+  }
+  PIXMIM_INLINE friend Vector multiply_subtract(Vector a, Vector b, Vector c) {
+    return {_mm512_fmsub_pd(a.values, b.values, c.values)};
+  }
+};
+
+}  // namespace avx512
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim
+
+#undef PIXMIM_INLINE
