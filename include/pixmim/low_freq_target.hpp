@@ -5,13 +5,17 @@
 #include <ATen/core/Tensor.h>
 #include <torch/arg.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "pixmim/detail/low_freq/cpu_target.hpp"
 #include "pixmim/detail/low_freq/gain_table.hpp"
+#include "pixmim/detail/low_freq/operators.hpp"
+#include "pixmim/detail/low_freq/scratch_pool.hpp"
 #include "pixmim/detail/low_freq/table_cache.hpp"
 #include "pixmim/filters.hpp"
 #include "pixmim/normalization.hpp"
@@ -33,6 +37,16 @@ struct LowFreqTargetOptions {
   TORCH_ARG(std::vector<double>, mean) = imagenet_default_mean();
   /// Deviation by which the images were normalised, likewise.
   TORCH_ARG(std::vector<double>, std) = imagenet_default_std();
+};
+
+/// Options of `BasicLowFreqTargetGenerator::patches`. `TargetPatchesOptions(16).norm_pix(true)`
+struct TargetPatchesOptions {
+  /* implicit */ TargetPatchesOptions(int64_t patch_size) : patch_size_(patch_size) {}
+
+  /// Side of a patch in pixels.
+  TORCH_ARG(int64_t, patch_size);
+  /// Normalise each patch by its own mean and (unbiased) variance, as the loss can do instead.
+  TORCH_ARG(bool, norm_pix) = false;
 };
 
 /// Low-passes images, keeping its tables between calls. Copies share them; any number of threads
@@ -70,13 +84,47 @@ class BasicLowFreqTargetGenerator {
   /// Source:  arXiv 2303.02416, section 4.1; mmselfsup low_freq_generator.py.
   at::Tensor operator()(const at::Tensor& images) const;
 
+  /// The same target in the order of patches, which is that of the decoder's prediction: the values of
+  /// `patchify(generator(images), patch_size)` without a second pass over memory.
+  ///
+  /// Shape:   images [N,C,H,W]; mask [N,L] or undefined; result [N,L,p*p*C], L = (H/p) * (W/p).
+  /// Dtype:   as above; mask any but complex: patches where it is 0 are not computed but zero.
+  /// Units:   as above; with `norm_pix` deviations of a patch (and a loss without `norm_pix`).
+  /// Device:  any, one for both.
+  /// Grad:    none.
+  /// Throws:  c10::Error as above, if images is not 4-d, H or W is no multiple of patch_size, or the
+  ///          mask does not fit.
+  /// Source:  MAE models_mae.py patchify and forward_loss.
+  /// Example: auto target = generator.patches(images, 16, token_mask.mask);
+  ///          auto loss = pixmim::masked_pixel_loss(prediction, target, token_mask, 16);
+  at::Tensor patches(const at::Tensor& images, const TargetPatchesOptions& options,
+                     const at::Tensor& mask = {}) const;
+
   const Filter& filter() const noexcept { return filter_; }
   const LowFreqTargetOptions& options() const noexcept { return options_; }
 
  private:
+  static constexpr bool magnitude = detail::takes_magnitude<Filter>::value;
+  template <typename Scalar>
+  using CpuTarget = detail::CpuTarget<magnitude, Scalar>;
+
+  /// What copies share.
+  struct Kept {
+    detail::TableCache<CpuTarget<float>> single_targets;
+    detail::TableCache<CpuTarget<double>> double_targets;
+    detail::TableCache<detail::OperatorTables> operator_tables;
+    detail::ScratchPool pool;
+  };
+
+  void expect_images(const at::Tensor& images) const;
+  detail::ChannelStatistics statistics() const { return {options_.mean(), options_.std()}; }
+  template <typename Run>
+  at::Tensor run_on_cpu(const at::Tensor& images, const Run& run) const;
+  at::Tensor run_operators(const at::Tensor& images) const;
+
   Filter filter_;
   LowFreqTargetOptions options_;
-  std::shared_ptr<detail::TableCache> tables_ = std::make_shared<detail::TableCache>();
+  std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 /// The generator of what PixMIM was trained with.

@@ -2,12 +2,12 @@
 // What a filter type offers, and its gain at every bin of a spectrum.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-
 #include <cstdint>
 #include <type_traits>
 #include <utility>
+
+#include "pixmim/detail/low_freq/aligned_array.hpp"
+#include "pixmim/detail/low_freq/spectral_gain.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -61,23 +61,23 @@ double bin_frequency(int64_t index, int64_t size) {
   }
 }
 
-/// The gains of `filter` in the order of an unshifted `fft2`: float64 [height, width] on the CPU.
+/// The gains of `filter` in the order of an unshifted `fft2`.
 template <typename Filter>
-at::Tensor gain_table(const Filter& filter, int64_t height, int64_t width) {
-  at::Tensor table = at::empty({height, width}, at::kDouble);
-  auto* gain = table.mutable_data_ptr<double>();
+SpectralGain gain_table(const Filter& filter, int64_t height, int64_t width) {
+  AlignedArray<double> gains(height * width);
+  int64_t bin = 0;
   for (int64_t y = 0; y < height; ++y) {
     const double fy = bin_frequency<Filter>(y, height);
     for (int64_t x = 0; x < width; ++x) {
       const double fx = bin_frequency<Filter>(x, width);
       if constexpr (has_gain<Filter>::value) {
-        *gain++ = static_cast<double>(filter.gain(fy, fx));
+        gains[bin++] = static_cast<double>(filter.gain(fy, fx));
       } else {
-        *gain++ = static_cast<double>(filter(fy, fx));
+        gains[bin++] = static_cast<double>(filter(fy, fx));
       }
     }
   }
-  return table;
+  return SpectralGain(std::move(gains), height, width, takes_magnitude<Filter>::value);
 }
 
 }  // namespace detail

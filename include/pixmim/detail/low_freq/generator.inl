@@ -7,7 +7,7 @@
 #include <c10/core/GradMode.h>
 
 #include "pixmim/detail/check.hpp"
-#include "pixmim/detail/low_freq/reference.hpp"
+#include "pixmim/detail/low_freq/basis/patch_order.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -32,6 +32,34 @@ inline void expect_target_images(const at::Tensor& images) {
               ": expected images of at least 1x1 pixels, got ", images.sizes());
 }
 
+/// Patches of an image, and numbers in a patch.
+struct PatchGrid {
+  int64_t tokens;
+  int64_t numbers;
+};
+
+inline PatchGrid expect_patches(const at::Tensor& images, int64_t patch_size,
+                                const at::Tensor& mask) {
+  constexpr auto caller = "low_freq_target patches";
+  expect_patch_size(caller, patch_size);
+  TORCH_CHECK(images.dim() == 4, caller, ": expected images of shape [N,C,H,W], got ",
+              images.sizes());
+  TORCH_CHECK(images.size(2) % patch_size == 0 && images.size(3) % patch_size == 0, caller,
+              ": expected images with H and W multiples of patch_size, ", patch_size, ", got ",
+              images.size(2), "x", images.size(3));
+  const PatchGrid grid = {images.size(2) / patch_size * (images.size(3) / patch_size),
+                          images.size(1) * patch_size * patch_size};
+  if (mask.defined()) {
+    expect_on_device(caller, "mask", mask, "images", images.device());
+    TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",
+                     mask.scalar_type());
+    TORCH_CHECK(mask.dim() == 2 && mask.size(0) == images.size(0) && mask.size(1) == grid.tokens,
+                caller, ": expected mask of shape [", images.size(0), ",", grid.tokens, "], got ",
+                mask.sizes());
+  }
+  return grid;
+}
+
 /// One value a channel, shaped to broadcast over [N,C,H,W].
 inline at::Tensor channel_values(const std::vector<double>& values, const TableKey& key) {
   if (values.empty()) return {};
@@ -54,26 +82,37 @@ BasicLowFreqTargetGenerator<Filter>::BasicLowFreqTargetGenerator(Filter filter,
 }
 
 template <typename Filter>
-at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& images) const {
-  constexpr bool magnitude = detail::takes_magnitude<Filter>::value;
+void BasicLowFreqTargetGenerator<Filter>::expect_images(const at::Tensor& images) const {
   detail::expect_target_images(images);
-  const bool raw = images.scalar_type() == at::kByte;
-  if (raw || magnitude) {
+  if (images.scalar_type() == at::kByte || magnitude) {
     detail::expect_statistics_fit("low_freq_target", options_.mean(), images.size(-3));
   }
+}
 
-  const c10::NoGradGuard no_grad;
-  const c10::DeviceGuard device_guard(images.device());
+/// Calls `run` with the target of the images' size, in the precision of their dtype.
+template <typename Filter>
+template <typename Run>
+at::Tensor BasicLowFreqTargetGenerator<Filter>::run_on_cpu(const at::Tensor& images,
+                                                           const Run& run) const {
+  const detail::TableKey key{images.size(-2), images.size(-1), at::kFloat, images.device()};
+  const auto gain = [&] { return detail::gain_table(filter_, key.height, key.width); };
+  if (images.scalar_type() == at::kDouble) {
+    return run(*kept_->double_targets.get(key, [&] { return CpuTarget<double>(gain()); }));
+  }
+  return run(*kept_->single_targets.get(key, [&] { return CpuTarget<float>(gain()); }));
+}
+
+template <typename Filter>
+at::Tensor BasicLowFreqTargetGenerator<Filter>::run_operators(const at::Tensor& images) const {
+  const bool raw = images.scalar_type() == at::kByte;
   const auto result_dtype = raw ? at::kFloat : images.scalar_type();
   const auto dtype = result_dtype == at::kDouble ? at::kDouble : at::kFloat;
-  if (images.numel() == 0) return at::empty(images.sizes(), images.options().dtype(result_dtype));
-
   const detail::TableKey key{images.size(-2), images.size(-1), dtype, images.device()};
-  const auto tables = tables_->get(key, [&] {
-    const at::Tensor gain = detail::gain_table(filter_, key.height, key.width);
-    return detail::Tables{(magnitude ? gain : detail::real_half(gain)).to(key.device, dtype),
-                          detail::channel_values(options_.mean(), key),
-                          detail::channel_values(options_.std(), key)};
+  const auto tables = kept_->operator_tables.get(key, [&] {
+    const at::Tensor gain = detail::gain_table(filter_, key.height, key.width).to_tensor();
+    return detail::OperatorTables{
+        (magnitude ? gain : detail::real_half(gain)).to(key.device, dtype),
+        detail::channel_values(options_.mean(), key), detail::channel_values(options_.std(), key)};
   });
   tables->record_current_stream(key.device);
 
@@ -89,6 +128,45 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& ima
     if (normalised && raw) pixels.sub_(tables->mean).div_(tables->std);
     return detail::filter_real(pixels, tables->gain).to(result_dtype).contiguous();
   }
+}
+
+template <typename Filter>
+at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& images) const {
+  expect_images(images);
+  const c10::NoGradGuard no_grad;
+  const c10::DeviceGuard device_guard(images.device());
+  if (images.numel() == 0) {
+    const auto dtype = images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
+    return at::empty(images.sizes(), images.options().dtype(dtype));
+  }
+  if (!images.is_cpu()) return run_operators(images);
+  return run_on_cpu(images, [&](const auto& target) {
+    const at::Tensor batch = (images.dim() == 3 ? images.unsqueeze(0) : images).contiguous();
+    return target.filter(batch, statistics(), kept_->pool).view(images.sizes());
+  });
+}
+
+template <typename Filter>
+at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images,
+                                                        const TargetPatchesOptions& options,
+                                                        const at::Tensor& mask) const {
+  expect_images(images);
+  const detail::PatchGrid grid = detail::expect_patches(images, options.patch_size(), mask);
+  const c10::NoGradGuard no_grad;
+  const c10::DeviceGuard device_guard(images.device());
+  if (images.numel() == 0) {
+    const auto dtype = images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
+    return at::empty({images.size(0), grid.tokens, grid.numbers}, images.options().dtype(dtype));
+  }
+  const at::Tensor masked = mask.defined() ? mask.ne(0).contiguous() : at::Tensor();
+  if (!images.is_cpu()) {
+    return detail::target_patches(run_operators(images), options.patch_size(), options.norm_pix(),
+                                  masked);
+  }
+  const detail::PatchOrder order = {options.patch_size(), images.size(1), options.norm_pix()};
+  return run_on_cpu(images, [&](const auto& target) {
+    return target.patches(images.contiguous(), statistics(), order, masked, kept_->pool);
+  });
 }
 
 }  // namespace v0

@@ -2,10 +2,8 @@
 // What a generator keeps between calls: one set of tables for each image size, dtype and device.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -30,24 +28,8 @@ struct TableKey {
   }
 };
 
-/// The gains of a filter, and the statistics as [C,1,1] or [1,1,1] (undefined if there are none).
-struct Tables {
-  at::Tensor gain;
-  at::Tensor mean;
-  at::Tensor std;
-
-  /// Tells the caching allocator that the current stream reads the tables too: another stream may
-  /// have made them, and the cache may drop them while this one still works.
-  void record_current_stream(c10::Device device) const {
-    if (!device.is_cuda()) return;
-    const auto stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
-    for (const at::Tensor& table : {gain, mean, std}) {
-      if (table.defined()) table.record_stream(stream);
-    }
-  }
-};
-
 /// The most recently used tables. Safe to share between threads.
+template <typename Tables>
 class TableCache {
  public:
   template <typename Make>

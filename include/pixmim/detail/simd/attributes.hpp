@@ -17,6 +17,13 @@
 #define PIXMIM_RESTRICT
 #endif
 
+// Brings the cache line at `address` near, to be read or written.
+#if defined(__GNUC__) || defined(__clang__)
+#define PIXMIM_PREFETCH(address, write) __builtin_prefetch(address, write, 2)
+#else
+#define PIXMIM_PREFETCH(address, write) static_cast<void>(address)
+#endif
+
 // In front of a loop of a constant, small number of steps: -O2 alone keeps such loops, and the
 // arrays that they index stay in memory.
 #if defined(__clang__)

@@ -29,3 +29,21 @@ inline InstructionSet instruction_set() {
 }  // namespace detail
 }  // namespace v0
 }  // namespace pixmim
+
+/// What follows, as compiled for this machine's instructions: PIXMIM_DISPATCH(function(arguments)).
+#if PIXMIM_X86_DISPATCH
+#define PIXMIM_DISPATCH(...)                           \
+  [&] {                                                \
+    switch (::pixmim::detail::instruction_set()) {     \
+      case ::pixmim::detail::InstructionSet::Avx512:   \
+        return avx512::__VA_ARGS__;                    \
+      case ::pixmim::detail::InstructionSet::Avx2:     \
+        return avx2::__VA_ARGS__;                      \
+      case ::pixmim::detail::InstructionSet::Portable: \
+        break;                                         \
+    }                                                  \
+    return portable::__VA_ARGS__;                      \
+  }()
+#else
+#define PIXMIM_DISPATCH(...) portable::__VA_ARGS__
+#endif

@@ -67,6 +67,12 @@ struct Vector<float> {
   PIXMIM_INLINE Vector reversed() const {
     return {_mm256_permutevar8x32_ps(values, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0))};
   }
+  PIXMIM_INLINE float sum() const {
+    const __m128 four =
+        _mm_add_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
   PIXMIM_INLINE Vector square_root() const {
     // An estimate of 12 bits and a step of Newton's: faster than the exact instruction.
     const __m256 estimate = _mm256_rsqrt_ps(_mm256_max_ps(values, _mm256_set1_ps(FLT_MIN)));
@@ -106,6 +112,11 @@ struct Vector<double> {
   PIXMIM_INLINE Vector reversed() const {
     return {_mm256_permute4x64_pd(values, _MM_SHUFFLE(0, 1, 2, 3))};
   }
+  PIXMIM_INLINE double sum() const {
+    const __m128d two =
+        _mm_add_pd(_mm256_castpd256_pd128(values), _mm256_extractf128_pd(values, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  }
   PIXMIM_INLINE Vector square_root() const { return {_mm256_sqrt_pd(values)}; }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
@@ -124,6 +135,36 @@ struct Vector<double> {
     return {_mm256_fmsub_pd(a.values, b.values, c.values)};
   }
 };
+
+/// a[0], b[0], c[0], a[1], b[1], ..
+PIXMIM_INLINE void store_interleaved(Vector<float> a, Vector<float> b, Vector<float> c, float* to) {
+  // Lane l of register r holds number 8 r + l: of a, b, c by its rest modulo 3.
+  const __m256i order[] = {_mm256_setr_epi32(0, 0, 0, 1, 1, 1, 2, 2),
+                           _mm256_setr_epi32(2, 3, 3, 3, 4, 4, 4, 5),
+                           _mm256_setr_epi32(5, 5, 6, 6, 6, 7, 7, 7)};
+  const __m256 parts[3][3] = {
+      {_mm256_permutevar8x32_ps(a.values, order[0]), _mm256_permutevar8x32_ps(b.values, order[0]),
+       _mm256_permutevar8x32_ps(c.values, order[0])},
+      {_mm256_permutevar8x32_ps(a.values, order[1]), _mm256_permutevar8x32_ps(b.values, order[1]),
+       _mm256_permutevar8x32_ps(c.values, order[1])},
+      {_mm256_permutevar8x32_ps(a.values, order[2]), _mm256_permutevar8x32_ps(b.values, order[2]),
+       _mm256_permutevar8x32_ps(c.values, order[2])}};
+  // Bits of the lanes that b and c fill.
+  _mm256_storeu_ps(
+      to, _mm256_blend_ps(_mm256_blend_ps(parts[0][0], parts[0][1], 0x92), parts[0][2], 0x24));
+  _mm256_storeu_ps(
+      to + 8, _mm256_blend_ps(_mm256_blend_ps(parts[1][0], parts[1][1], 0x24), parts[1][2], 0x49));
+  _mm256_storeu_ps(
+      to + 16, _mm256_blend_ps(_mm256_blend_ps(parts[2][0], parts[2][1], 0x49), parts[2][2], 0x92));
+}
+PIXMIM_INLINE void store_interleaved(Vector<double> a, Vector<double> b, Vector<double> c,
+                                     double* to) {
+  double numbers[3][Vector<double>::lanes];
+  a.store(numbers[0]);
+  b.store(numbers[1]);
+  c.store(numbers[2]);
+  for (int64_t i = 0; i < 3 * Vector<double>::lanes; ++i) to[i] = numbers[i % 3][i / 3];
+}
 
 }  // namespace avx2
 }  // namespace detail

@@ -22,6 +22,8 @@ namespace avx512 {
 template <typename Scalar>
 struct Vector;
 
+constexpr __mmask16 all = 0xffff;
+
 template <>
 struct Vector<float> {
   static constexpr int64_t lanes = 16;
@@ -35,41 +37,51 @@ struct Vector<float> {
   PIXMIM_INLINE static Vector load(const float* from) { return {_mm512_loadu_ps(from)}; }
   PIXMIM_INLINE static Vector load(const uint8_t* from) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+    return {_mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, bytes))};
   }
   PIXMIM_INLINE static Vector load(const c10::Half* from) {
-    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+    return {_mm512_maskz_cvtph_ps(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
   }
   PIXMIM_INLINE static Vector load(const c10::BFloat16* from) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+    return {_mm512_castsi512_ps(
+        _mm512_maskz_slli_epi32(all, _mm512_maskz_cvtepu16_epi32(all, halves), 16))};
   }
 
   PIXMIM_INLINE void store(float* to) const { _mm512_storeu_ps(to, values); }
   PIXMIM_INLINE void store(c10::Half* to) const {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                        _mm512_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(to),
+        _mm512_maskz_cvtps_ph(all, values, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
   PIXMIM_INLINE void store(c10::BFloat16* to) const {
     // To the nearest, ties to even; what is not a number becomes the one quiet NaN.
     const __m512i bits = _mm512_castps_si512(values);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i odd =
+        _mm512_and_si512(_mm512_maskz_srli_epi32(all, bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded =
         _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     const __mmask16 is_nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
-    const __m512i shifted = _mm512_srli_epi32(rounded, 16);
+    const __m512i shifted = _mm512_maskz_srli_epi32(all, rounded, 16);
     const __m512i result = _mm512_mask_mov_epi32(shifted, is_nan, _mm512_set1_epi32(0x7fc0));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(result));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_maskz_cvtepi32_epi16(all, result));
   }
 
   /// The lanes in the opposite order.
   PIXMIM_INLINE Vector reversed() const {
     const __m512i order = _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    return {_mm512_maskz_permutexvar_ps(0xffff, order, values)};
+    return {_mm512_maskz_permutexvar_ps(all, order, values)};
+  }
+  PIXMIM_INLINE float sum() const {
+    float numbers[lanes];
+    store(numbers);
+    float total = 0;
+    PIXMIM_UNROLL
+    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
+    return total;
   }
   PIXMIM_INLINE Vector square_root() const {
     // An estimate of 14 bits and a step of Newton's: half the time of the exact instruction.
-    constexpr __mmask16 all = 0xffff;
     const __m512 estimate =
         _mm512_maskz_rsqrt14_ps(all, _mm512_maskz_max_ps(all, values, _mm512_set1_ps(FLT_MIN)));
     const __m512 root = _mm512_mul_ps(values, estimate);
@@ -108,6 +120,14 @@ struct Vector<double> {
   PIXMIM_INLINE Vector reversed() const {
     return {_mm512_maskz_permutexvar_pd(0xff, _mm512_setr_epi64(7, 6, 5, 4, 3, 2, 1, 0), values)};
   }
+  PIXMIM_INLINE double sum() const {
+    double numbers[lanes];
+    store(numbers);
+    double total = 0;
+    PIXMIM_UNROLL
+    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
+    return total;
+  }
   PIXMIM_INLINE Vector square_root() const { return {_mm512_maskz_sqrt_pd(0xff, values)}; }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
@@ -126,6 +146,33 @@ struct Vector<double> {
     return {_mm512_fmsub_pd(a.values, b.values, c.values)};
   }
 };
+
+/// a[0], b[0], c[0], a[1], b[1], ..
+PIXMIM_INLINE void store_interleaved(Vector<float> a, Vector<float> b, Vector<float> c, float* to) {
+  // Lane l of register r holds number 16 r + l: of a, b, c by its rest modulo 3. Indices from 16 on
+  // are the second source's.
+  const __m512i ab[] = {
+      _mm512_setr_epi32(0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5),
+      _mm512_setr_epi32(21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26),
+      _mm512_setr_epi32(0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0)};
+  const __m512i with_c[] = {
+      _mm512_setr_epi32(0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15),
+      _mm512_setr_epi32(0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15),
+      _mm512_setr_epi32(26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31)};
+  PIXMIM_UNROLL
+  for (int r = 0; r < 3; ++r) {
+    const __m512 two = _mm512_permutex2var_ps(a.values, ab[r], b.values);
+    _mm512_storeu_ps(to + 16 * r, _mm512_permutex2var_ps(two, with_c[r], c.values));
+  }
+}
+PIXMIM_INLINE void store_interleaved(Vector<double> a, Vector<double> b, Vector<double> c,
+                                     double* to) {
+  double numbers[3][Vector<double>::lanes];
+  a.store(numbers[0]);
+  b.store(numbers[1]);
+  c.store(numbers[2]);
+  for (int64_t i = 0; i < 3 * Vector<double>::lanes; ++i) to[i] = numbers[i % 3][i / 3];
+}
 
 }  // namespace avx512
 }  // namespace detail

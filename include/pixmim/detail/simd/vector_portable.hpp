@@ -87,6 +87,14 @@ struct Vector {
     for (int64_t i = 0; i < lanes; ++i) backward[i] = forward[lanes - 1 - i];
     return load(backward);
   }
+  PIXMIM_ALWAYS_INLINE Scalar sum() const {
+    Scalar numbers[lanes];
+    store(numbers);
+    Scalar total = 0;
+    PIXMIM_UNROLL
+    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
+    return total;
+  }
   PIXMIM_ALWAYS_INLINE Vector square_root() const {
     Scalar roots[lanes];
     store(roots);
@@ -112,6 +120,21 @@ struct Vector {
     return {a.values * b.values - c.values};
   }
 };
+
+/// a[0], b[0], c[0], a[1], b[1], ..
+template <typename Scalar>
+PIXMIM_ALWAYS_INLINE void store_interleaved(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c,
+                                            Scalar* to) {
+  constexpr int64_t lanes = Vector<Scalar>::lanes;
+  Scalar numbers[3][lanes];
+  a.store(numbers[0]);
+  b.store(numbers[1]);
+  c.store(numbers[2]);
+  PIXMIM_UNROLL
+  for (int64_t i = 0; i < lanes; ++i) {
+    for (int64_t source = 0; source < 3; ++source) to[3 * i + source] = numbers[source][i];
+  }
+}
 
 }  // namespace portable
 }  // namespace detail

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The target by LibTorch's real transforms: for large images and most of their frequencies.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/complex.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/fft_irfft2.h>
+#include <ATen/ops/fft_rfft2.h>
+#include <ATen/ops/hypot.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "pixmim/detail/low_freq/basis/engine.hpp"
+#include "pixmim/detail/low_freq/basis/epilogue.hpp"
+#include "pixmim/detail/low_freq/basis/patch_order.hpp"
+#include "pixmim/detail/low_freq/spectral_gain.hpp"
+#include "pixmim/detail/parallel.hpp"
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+/// Filters channel by channel, so that a spectrum stays in the cache.
+template <typename Scalar>
+class FftEngine {
+ public:
+  explicit FftEngine(const SpectralGain& gain) : mean_gain_(gain.at(0, 0)) {
+    const int64_t height = gain.height();
+    const int64_t half_width = gain.width() / 2 + 1;
+    real_ = at::empty({height, half_width}, dtype());
+    at::Tensor odd = at::empty({height, half_width}, dtype());
+    auto* even_gain = real_.mutable_data_ptr<Scalar>();
+    auto* odd_gain = odd.mutable_data_ptr<Scalar>();
+    bool has_odd = false;
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < half_width; ++x) {
+        const int64_t minus_y = y == 0 ? 0 : height - y;
+        const int64_t minus_x = x == 0 ? 0 : gain.width() - x;
+        const double here = gain.at(y, x);
+        const double there = gain.at(minus_y, minus_x);
+        *even_gain++ = static_cast<Scalar>((here + there) / 2);
+        *odd_gain++ = static_cast<Scalar>((here - there) / 2);
+        has_odd = has_odd || here != there;
+      }
+    }
+    // -i times the odd half: its inverse is the imaginary part.
+    if (gain.takes_magnitude() && has_odd) imaginary_ = at::complex(at::zeros_like(odd), odd.neg());
+  }
+
+  double mean_gain() const { return mean_gain_; }
+
+  /// `images` [N,C,height,width] to patches [N,L,D]; `mask` [N,L] or null.
+  template <bool magnitude, typename Result>
+  void patches(const std::vector<Epilogue>& epilogues, const PatchOrder& order,
+               const at::Tensor& images, const bool* mask, Result* results) const {
+    const int64_t height = images.size(2);
+    const int64_t width = images.size(3);
+    const int64_t pixels = order.channels * height * width;
+    const int64_t tokens = height * width / (order.patch_size * order.patch_size);
+    const int64_t lanes = BasisEngine<Scalar>::shape().lanes;
+    parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
+      // Registers read past the end.
+      const at::Tensor memory = at::empty({pixels + lanes}, dtype());
+      const at::Tensor image = memory.narrow(0, 0, pixels).view(images.sizes().slice(1));
+      const at::Tensor patch = at::empty({pixels / tokens + 4 * lanes}, dtype());
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t c = 0; c < order.channels; ++c) {
+          image.select(0, c).copy_(
+              filter_channel<magnitude>(epilogues[static_cast<std::size_t>(c)], images[i][c]));
+        }
+        PIXMIM_DISPATCH(store_patches(order, image.const_data_ptr<Scalar>(), width, height, width,
+                                      int64_t{0}, width,
+                                      mask == nullptr ? nullptr : mask + i * tokens,
+                                      patch.mutable_data_ptr<Scalar>(), results + i * pixels));
+      }
+    });
+  }
+
+  /// `images` [count, height, width] in any dtype, to `results` likewise.
+  template <bool magnitude>
+  void filter(const std::vector<Epilogue>& epilogues, const at::Tensor& images,
+              const at::Tensor& results) const {
+    const auto channels = static_cast<int64_t>(epilogues.size());
+    parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Epilogue& epilogue = epilogues[static_cast<std::size_t>(i % channels)];
+        results.select(0, i).copy_(filter_channel<magnitude>(epilogue, images.select(0, i)));
+      }
+    });
+  }
+
+ private:
+  static constexpr c10::ScalarType dtype() { return c10::CppTypeToScalarType<Scalar>::value; }
+
+  template <bool magnitude>
+  at::Tensor filter_channel(const Epilogue& epilogue, const at::Tensor& image) const {
+    at::Tensor samples = image.to(dtype());
+    if (image.scalar_type() == at::kByte) samples.sub_(uint8_centre);
+    const at::Tensor spectrum = at::fft_rfft2(samples);
+    at::Tensor other;
+    if (imaginary_.defined()) {
+      other = at::fft_irfft2(spectrum.mul(imaginary_), image.sizes()).mul_(epilogue.scale);
+    }
+    at::Tensor result = at::fft_irfft2(spectrum.mul_(real_), image.sizes());
+    if (epilogue.scale != 1) result.mul_(epilogue.scale);
+    if (epilogue.shift != 0) result.add_(epilogue.shift);
+    if constexpr (magnitude) {
+      result = other.defined() ? at::hypot(result, other) : result.abs_();
+      if (epilogue.magnitude_shift != 0) result.add_(epilogue.magnitude_shift);
+    }
+    return result;
+  }
+
+  double mean_gain_;
+  at::Tensor real_;
+  at::Tensor imaginary_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim
