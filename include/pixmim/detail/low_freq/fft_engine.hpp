@@ -2,6 +2,7 @@
 // The target by LibTorch's real transforms: for large images and most of their frequencies.
 #pragma once
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/complex.h>
 #include <ATen/ops/empty.h>
@@ -63,6 +64,7 @@ class FftEngine {
     const int64_t tokens = height * width / (order.patch_size * order.patch_size);
     const int64_t lanes = BasisEngine<Scalar>::shape().lanes;
     parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
+      const at::AutoDispatchBelowADInplaceOrView without_autograd;
       // Registers read past the end.
       const at::Tensor memory = at::empty({pixels + lanes}, dtype());
       const at::Tensor image = memory.narrow(0, 0, pixels).view(images.sizes().slice(1));
@@ -86,6 +88,8 @@ class FftEngine {
               const at::Tensor& results) const {
     const auto channels = static_cast<int64_t>(epilogues.size());
     parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
+      // The caller's grad mode is not that of the other threads.
+      const at::AutoDispatchBelowADInplaceOrView without_autograd;
       for (int64_t i = begin; i < end; ++i) {
         const Epilogue& epilogue = epilogues[static_cast<std::size_t>(i % channels)];
         results.select(0, i).copy_(filter_channel<magnitude>(epilogue, images.select(0, i)));

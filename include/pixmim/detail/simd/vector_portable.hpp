@@ -12,6 +12,10 @@
 
 #include "pixmim/detail/simd/attributes.hpp"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
@@ -96,11 +100,20 @@ struct Vector {
     return total;
   }
   PIXMIM_ALWAYS_INLINE Vector square_root() const {
+#if defined(__SSE2__)
+    // std::sqrt would ask for errno.
+    if constexpr (sizeof(Scalar) == 4) {
+      return {_mm_sqrt_ps(values)};
+    } else {
+      return {_mm_sqrt_pd(values)};
+    }
+#else
     Scalar roots[lanes];
     store(roots);
     PIXMIM_UNROLL
     for (int64_t i = 0; i < lanes; ++i) roots[i] = std::sqrt(roots[i]);
     return load(roots);
+#endif
   }
 
   PIXMIM_ALWAYS_INLINE friend Vector operator+(Vector a, Vector b) {

@@ -22,7 +22,7 @@
 #include "pixmim/detail/parallel.hpp"
 #include "pixmim/detail/simd/instruction_set.hpp"
 
-#define PIXMIM_KERNELS "pixmim/detail/low_freq/basis/patches.inl"
+#define PIXMIM_KERNELS "pixmim/detail/low_freq/basis/kernels.inl"
 #include "pixmim/detail/simd/multiversion.inl"
 
 namespace pixmim {

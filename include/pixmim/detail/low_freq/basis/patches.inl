@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The basis engine's result in the order of patches (detail/simd/multiversion.inl).
-
-#include "pixmim/detail/low_freq/basis/kernels.inl"
+// The basis engine's result in the order of patches (a part of kernels.inl).
 
 namespace pixmim {
 inline namespace v0 {

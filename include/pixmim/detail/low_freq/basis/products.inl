@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products whose sums stay in registers (detail/simd/multiversion.inl).
+// Matrix products whose sums stay in registers (a part of kernels.inl).
 
 namespace pixmim {
 inline namespace v0 {
