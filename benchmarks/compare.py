@@ -132,7 +132,8 @@ def read_rows(benchmarks: list[dict[str, Any]]) -> list[Row]:
             medians[name] = time
     # Files of aggregates alone have no runs.
     times = {**medians, **{name: statistics.median(values) for name, values in runs.items()}}
-    return [Row(*parse_name(name), time, name in single_calls) for name, time in times.items()]
+    return [Row(*parse_name(name), time, name in single_calls and len(runs[name]) == 1)
+            for name, time in times.items()]
 
 
 def expect_this_machine(path: Path, context: dict[str, Any]) -> None:
@@ -199,7 +200,7 @@ def run_programs(folder: Path, quick: bool) -> None:
 
 @dataclass(frozen=True)
 class Workload:
-    """A case in PyTorch: the formula, what a timed call does with it, and whether it needs grad."""
+    """A case in PyTorch: the formula, and what a timed call does with it."""
 
     formula: Callable[..., torch.Tensor]
     call: Callable[[Callable[..., torch.Tensor]], torch.Tensor]
@@ -275,6 +276,7 @@ def loss_workload(row: Row, backward: bool) -> Workload:
     def gradient(function: Callable[..., torch.Tensor]) -> torch.Tensor:
         leaf = prediction.detach().requires_grad_()
         function(images, leaf, mask).backward()
+        assert leaf.grad is not None
         return leaf.grad
 
     if backward:
@@ -556,7 +558,7 @@ def table_text(comparisons: list[Comparison], contexts: list[dict[str, Any]],
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; line and marker tell them apart too.
 ORANGE, BLUE, GREY = "#d55e00", "#0072b2", "#666666"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "pixmim",  # the same figures give the same file
     "font.size": 10,
@@ -625,7 +627,7 @@ def size_series(items: list[Comparison]) -> tuple[list[Comparison], str]:
     scaled = [item for item in items if abs(item.row.radius - scale * item.row.size[0]) < 1]
     fixed = [item for item in items if item.row.radius == BASE_RADIUS]
     if len(sides_of(scaled)) >= len(sides_of(fixed)):
-        return largest_batches(scaled), f"radius {BASE_RADIUS} for {BASE_SIDE} pixels, in proportion"
+        return largest_batches(scaled), f"radius {BASE_RADIUS} for {BASE_SIDE} pixels, to scale"
     return largest_batches(fixed), f"radius {BASE_RADIUS}"
 
 
@@ -643,7 +645,7 @@ def panels(items: list[Comparison], width: float,
            height: float) -> tuple[Any, list[tuple[Any, list[Comparison]]]]:
     """A figure with a panel for each number of threads, and the cases of each."""
     counts = sorted({item.row.threads for item in items})
-    figure, axes = pyplot.subplots(1, len(counts), sharey=True, squeeze=False,
+    figure, axes = pyplot.subplots(1, len(counts), sharex=True, sharey=True, squeeze=False,
                                    figsize=(width * len(counts) + 2.2, height),
                                    layout="constrained")
     parts = []
@@ -700,14 +702,14 @@ def draw_sizes(comparisons: list[Comparison], path: Path) -> None:
     sides = sides_of(items)
     if len(sides) < 2:
         return leave_out(path, "the rows have fewer than two sizes")
-    figure, parts = panels(items, 3.7, 4.2)
+    figure, parts = panels(items, 4.4, 4.2)
     batches = {item.row.size[0]: item.row.batch for item in items}
     same_batch = len(set(batches.values())) == 1
     for axis, part in parts:
         draw_lines(axis, part, lambda row: row.size[0])
         axis.set_xscale("log")
         axis.set_xticks(sides, [str(side) if same_batch else f"{side}\n{batches[side]}"
-                                for side in sides])
+                                for side in sides], fontsize=8)
         axis.xaxis.set_minor_locator(ticker.NullLocator())
     title = f"Low-frequency target by image size (float32, {radius})"
     x_label = (f"side, pixels (batch {batches[sides[0]]})" if same_batch
@@ -731,19 +733,21 @@ def draw_radii(comparisons: list[Comparison], path: Path) -> None:
     return save(figure, path, title)
 
 
-def draw_bars(axis: Any, items: list[Comparison]) -> None:
-    """A bar for each ratio, the first case on top."""
-    bars = []
-    for item in items:
-        colour = ORANGE if item.row.what == "published" else BLUE
-        bars.append((f"{item.label}\nto eager", item.ratio_to_eager, colour, 1.0))
-        if item.ratio_to_compiled is not None:
-            bars.append((f"{item.label}\nto torch.compile", item.ratio_to_compiled, colour, 0.55))
-    for position, (_, value, colour, alpha) in enumerate(bars):
-        axis.barh(position, value, height=0.6, color=colour, alpha=alpha)
-        axis.annotate(ratio(value), (value, position), xytext=(4, 0), va="center",
-                      textcoords="offset points")
-    axis.set_yticks(range(len(bars)), [label for label, *_ in bars])
+def draw_bars(axis: Any, items: list[Comparison], whats: list[str]) -> None:
+    """Two bars for each of `whats`, the first on top; a ratio that is not there has its place."""
+    by_what = {item.row.what: item for item in items}
+    labels: list[str] = []
+    for what in whats:
+        item = by_what.get(what)
+        for side, opacity in (("eager", 1.0), ("compiled", 0.55)):
+            value = getattr(item, f"ratio_to_{side}") if item is not None else None
+            axis.barh(len(labels), value or 0, height=0.6, alpha=opacity,
+                      color=ORANGE if what == "published" else BLUE)
+            axis.annotate(ratio(value), (value or 0, len(labels)), xytext=(4, 0), va="center",
+                          textcoords="offset points")
+            rival = "PyTorch eager" if side == "eager" else "torch.compile"
+            labels.append(f"{what} target\nto {rival}")
+    axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(axis="y", length=0)
     axis.margins(x=0.15)
     axis.set_xlim(left=0)
@@ -760,10 +764,11 @@ def draw_ratios(comparisons: list[Comparison], path: Path) -> None:
     if not items:
         return leave_out(path, f"no row of {case}")
     figure, parts = panels(items, 3.7, 3.2)
+    whats = sorted({item.row.what for item in items}, reverse=True)  # the published one first
     for axis, part in parts:
-        draw_bars(axis, part)
+        draw_bars(axis, part, whats)
     parts[0][0].invert_yaxis()  # one is enough: the panels share the axis
-    title = f"How many times faster than PyTorch (float32, {case})"
+    title = f"Speed of pixmim against PyTorch (float32, {case})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return save(figure, path, title)
 
@@ -778,12 +783,12 @@ def warnings_of(comparisons: list[Comparison], quick: bool) -> list[str]:
         warnings.append("One short pass (--quick): no figures to quote.")
     if any(item.row.single_call for item in comparisons):
         warnings.append("Some of pixmim's rows are a single call: no figures to quote.")
-    known = [item for item in comparisons if item.reference is not None]
-    apart = [item for item in known
-             if not 1 / MOST_APART < item.eager / item.reference < MOST_APART]
-    if apart:
-        warnings.append(f"In {len(apart)} of {len(known)} cases eager's time here and that of the "
-                        f"same formula in the program differ by more than {MOST_APART}x: the "
+    apart = [item.eager / item.reference for item in comparisons
+             if item.reference is not None]
+    too_far = [factor for factor in apart if not 1 / MOST_APART < factor < MOST_APART]
+    if too_far:
+        warnings.append(f"In {len(too_far)} of {len(apart)} cases eager's time here and that of "
+                        f"the same formula in the program differ by more than {MOST_APART}x: the "
                         "machine was not equally quiet for both, and their ratios say nothing.")
     return warnings
 

@@ -9,10 +9,12 @@
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -75,6 +77,25 @@ inline void expect_equal(const std::string& row, const at::Tensor& ours,
   }
 }
 
+/// Kibibytes that `call` needs at its peak beyond what the process has, or -1 where the system does not
+/// say. Memory that an earlier call freed and the allocator kept does not count.
+inline double peak_kibibytes(const std::function<at::Tensor()>& call) {
+  const auto status = [](const std::string& field) {
+    std::ifstream file("/proc/self/status");
+    std::string line;
+    while (std::getline(file, line)) {
+      if (line.rfind(field, 0) == 0) return std::stod(line.substr(field.size() + 1));
+    }
+    return -1.0;
+  };
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
+  const double before = status("VmRSS");
+  const at::Tensor result = call();
+  const double peak = status("VmHWM");
+  if (before < 0 || peak < 0) return -1;
+  return std::max(0.0, peak - before - static_cast<double>(result.nbytes()) / 1024);
+}
+
 /// A row of the table.
 struct Row {
   std::string name;
@@ -85,6 +106,10 @@ struct Row {
   std::size_t bytes = 0;
   /// Row that this one is measured against, added before; none: itself.
   std::string reference = {};
+  /// Row that copies the same bytes, added before; none: not compared.
+  std::string copy = {};
+  /// Multiplications and additions of a call; 0: not counted.
+  double flops = 0;
 };
 
 /// Registers a row that times `call`.
@@ -94,7 +119,12 @@ inline void add(const Row& row, const std::function<at::Tensor()>& call) {
       row.name.c_str(),
       [row, call](benchmark::State& state) {
         at::set_num_threads(row.threads);
-        wait_for(call());  // tables, plans and memory pools are made here
+        // Tables, plans and memory pools are made here.
+        if (row.copy.empty()) {
+          wait_for(call());
+        } else {
+          state.counters["extra_KiB"] = peak_kibibytes(call);
+        }
         const auto start = std::chrono::steady_clock::now();
         for (auto _ : state) {
           const at::Tensor result = call();
@@ -109,6 +139,12 @@ inline void add(const Row& row, const std::function<at::Tensor()>& call) {
         state.counters["images/s"] = benchmark::Counter(static_cast<double>(row.images), rate);
         if (row.bytes > 0) {
           state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(row.bytes), rate);
+        }
+        state.counters["us/image"] = seconds_of[row.name] * 1e6 / static_cast<double>(row.images);
+        if (row.flops > 0) state.counters["flops/s"] = benchmark::Counter(row.flops, rate);
+        const auto copy = seconds_of.find(row.copy);
+        if (copy != seconds_of.end()) {
+          state.counters["copy_share"] = copy->second / seconds_of[row.name];
         }
         const auto reference = seconds_of.find(row.reference.empty() ? row.name : row.reference);
         if (reference != seconds_of.end()) {

@@ -44,8 +44,8 @@ class CpuTarget {
  public:
   explicit CpuTarget(const SpectralGain& gain) {
     const auto [highest_y, highest_x] = gain.reach(BasisPlan<Scalar>::negligible);
-    const EngineCosts costs = engine_costs(gain.height(), gain.width(), highest_y, highest_x,
-                                           magnitude, BasisEngine<Scalar>::shape());
+    const EngineCosts costs = engine_costs<Scalar>(
+        gain.height(), gain.width(), highest_y, highest_x, magnitude, BasisEngine<Scalar>::shape());
     if (costs.basis < costs.fft) {
       basis_.emplace(gain);
     } else {
@@ -58,14 +58,14 @@ class CpuTarget {
   /// `images` [N,C,H,W], contiguous and not empty; the result is of `dtype`.
   at::Tensor filter(const at::Tensor& images, const ChannelStatistics& statistics,
                     ScratchPool& pool) const {
-    at::Tensor result = at::empty(images.sizes(), images.options().dtype(result_dtype(images)));
     const std::vector<Epilogue> epilogues = epilogues_of(images, statistics);
     const int64_t count = images.size(0) * images.size(1);
     if (!uses_basis()) {
-      const std::vector<int64_t> channels = {count, images.size(2), images.size(3)};
-      fft_->template filter<magnitude>(epilogues, images.view(channels), result.view(channels));
-      return result;
+      const at::Tensor channels = images.view({count, images.size(2), images.size(3)});
+      return fft_->template filter<magnitude>(epilogues, channels, result_dtype(images))
+          .view(images.sizes());
     }
+    at::Tensor result = at::empty(images.sizes(), images.options().dtype(result_dtype(images)));
     visit(images, [&](const auto* from, auto* kind) {
       using Result = std::remove_pointer_t<decltype(kind)>;
       basis_->template filter<magnitude>(epilogues, from, result.mutable_data_ptr<Result>(), count,

@@ -11,6 +11,7 @@
 #include <ATen/ops/hypot.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -25,15 +26,15 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-/// Filters channel by channel, so that a spectrum stays in the cache.
+/// Filters a few channels at a time, so that their spectra stay in the cache.
 template <typename Scalar>
 class FftEngine {
  public:
   explicit FftEngine(const SpectralGain& gain) : mean_gain_(gain.at(0, 0)) {
     const int64_t height = gain.height();
     const int64_t half_width = gain.width() / 2 + 1;
-    real_ = at::empty({height, half_width}, dtype());
-    at::Tensor odd = at::empty({height, half_width}, dtype());
+    real_ = at::empty({height, half_width}, scalar_type);
+    at::Tensor odd = at::empty({height, half_width}, scalar_type);
     auto* even_gain = real_.mutable_data_ptr<Scalar>();
     auto* odd_gain = odd.mutable_data_ptr<Scalar>();
     bool has_odd = false;
@@ -54,6 +55,31 @@ class FftEngine {
 
   double mean_gain() const { return mean_gain_; }
 
+  /// `images` [count, height, width] in any dtype -> the same in `dtype`. Channel i has epilogue
+  /// i modulo their number.
+  template <bool magnitude>
+  at::Tensor filter(const std::vector<Epilogue>& epilogues, const at::Tensor& images,
+                    c10::ScalarType dtype) const {
+    const int64_t count = images.size(0);
+    const int64_t pixels = images.size(1) * images.size(2);
+    // As a whole there is no copy of the result.
+    if (count * pixels <= few_pixels) {
+      return filter_channels<magnitude>(epilogues, 0, images).to(dtype);
+    }
+    const int64_t chunk = std::max<int64_t>(1, cached_pixels / pixels);
+    at::Tensor results = at::empty(images.sizes(), images.options().dtype(dtype));
+    parallel_for((count + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
+      // The caller's grad mode is not that of the other threads.
+      const at::AutoDispatchBelowADInplaceOrView without_autograd;
+      for (int64_t i = begin * chunk; i < std::min(end * chunk, count); i += chunk) {
+        const int64_t length = std::min(chunk, count - i);
+        results.narrow(0, i, length)
+            .copy_(filter_channels<magnitude>(epilogues, i, images.narrow(0, i, length)));
+      }
+    });
+    return results;
+  }
+
   /// `images` [N,C,height,width] to patches [N,L,D]; `mask` [N,L] or null.
   template <bool magnitude, typename Result>
   void patches(const std::vector<Epilogue>& epilogues, const PatchOrder& order,
@@ -66,14 +92,11 @@ class FftEngine {
     parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
       const at::AutoDispatchBelowADInplaceOrView without_autograd;
       // Registers read past the end.
-      const at::Tensor memory = at::empty({pixels + lanes}, dtype());
+      const at::Tensor memory = at::empty({pixels + lanes}, scalar_type);
       const at::Tensor image = memory.narrow(0, 0, pixels).view(images.sizes().slice(1));
-      const at::Tensor patch = at::empty({pixels / tokens + 4 * lanes}, dtype());
+      const at::Tensor patch = at::empty({pixels / tokens + 4 * lanes}, scalar_type);
       for (int64_t i = begin; i < end; ++i) {
-        for (int64_t c = 0; c < order.channels; ++c) {
-          image.select(0, c).copy_(
-              filter_channel<magnitude>(epilogues[static_cast<std::size_t>(c)], images[i][c]));
-        }
+        image.copy_(filter<magnitude>(epilogues, images.select(0, i), scalar_type));
         PIXMIM_DISPATCH(store_patches(order, image.const_data_ptr<Scalar>(), width, height, width,
                                       int64_t{0}, width,
                                       mask == nullptr ? nullptr : mask + i * tokens,
@@ -82,39 +105,36 @@ class FftEngine {
     });
   }
 
-  /// `images` [count, height, width] in any dtype, to `results` likewise.
-  template <bool magnitude>
-  void filter(const std::vector<Epilogue>& epilogues, const at::Tensor& images,
-              const at::Tensor& results) const {
-    const auto channels = static_cast<int64_t>(epilogues.size());
-    parallel_for(images.size(0), 1, [&](int64_t begin, int64_t end) {
-      // The caller's grad mode is not that of the other threads.
-      const at::AutoDispatchBelowADInplaceOrView without_autograd;
-      for (int64_t i = begin; i < end; ++i) {
-        const Epilogue& epilogue = epilogues[static_cast<std::size_t>(i % channels)];
-        results.select(0, i).copy_(filter_channel<magnitude>(epilogue, images.select(0, i)));
-      }
-    });
-  }
-
  private:
-  static constexpr c10::ScalarType dtype() { return c10::CppTypeToScalarType<Scalar>::value; }
+  static constexpr c10::ScalarType scalar_type = c10::CppTypeToScalarType<Scalar>::value;
+  // Of a whole batch whose temporaries do no harm, and of a chunk.
+  static constexpr int64_t few_pixels = 1 << 20;
+  static constexpr int64_t cached_pixels = 1 << 17;
 
+  /// `channels` [count, height, width], the first of them number `first` of the batch.
   template <bool magnitude>
-  at::Tensor filter_channel(const Epilogue& epilogue, const at::Tensor& image) const {
-    at::Tensor samples = image.to(dtype());
-    if (image.scalar_type() == at::kByte) samples.sub_(uint8_centre);
+  at::Tensor filter_channels(const std::vector<Epilogue>& epilogues, int64_t first,
+                             const at::Tensor& channels) const {
+    at::Tensor samples = channels.to(scalar_type);
+    if (channels.scalar_type() == at::kByte) samples.sub_(uint8_centre);
+    const at::IntArrayRef size = channels.sizes().slice(1);
     const at::Tensor spectrum = at::fft_rfft2(samples);
-    at::Tensor other;
-    if (imaginary_.defined()) {
-      other = at::fft_irfft2(spectrum.mul(imaginary_), image.sizes()).mul_(epilogue.scale);
-    }
-    at::Tensor result = at::fft_irfft2(spectrum.mul_(real_), image.sizes());
-    if (epilogue.scale != 1) result.mul_(epilogue.scale);
-    if (epilogue.shift != 0) result.add_(epilogue.shift);
-    if constexpr (magnitude) {
-      result = other.defined() ? at::hypot(result, other) : result.abs_();
-      if (epilogue.magnitude_shift != 0) result.add_(epilogue.magnitude_shift);
+    at::Tensor imaginary;
+    if (imaginary_.defined()) imaginary = at::fft_irfft2(spectrum.mul(imaginary_), size);
+    at::Tensor result = at::fft_irfft2(spectrum.mul_(real_), size);
+    for (int64_t i = 0; i < channels.size(0); ++i) {
+      const auto& epilogue = epilogues[static_cast<std::size_t>(first + i) % epilogues.size()];
+      at::Tensor channel = result.select(0, i);
+      if (epilogue.scale != 1) channel.mul_(epilogue.scale);
+      if (epilogue.shift != 0) channel.add_(epilogue.shift);
+      if constexpr (magnitude) {
+        if (imaginary.defined()) {
+          at::hypot_out(channel, channel, imaginary.select(0, i).mul_(epilogue.scale));
+        } else {
+          channel.abs_();
+        }
+        if (epilogue.magnitude_shift != 0) channel.add_(epilogue.magnitude_shift);
+      }
     }
     return result;
   }

@@ -18,9 +18,11 @@ enum class InstructionSet { Portable, Avx2, Avx512 };
 /// narrows it for LibTorch and for this library alike.
 inline InstructionSet instruction_set() {
   static const InstructionSet found = [] {
-    const std::string capability = PIXMIM_X86_DISPATCH != 0 ? at::get_cpu_capability() : "";
+#if PIXMIM_X86_DISPATCH
+    const std::string capability = at::get_cpu_capability();
     if (capability == "AVX512") return InstructionSet::Avx512;
     if (capability == "AVX2") return InstructionSet::Avx2;
+#endif
     return InstructionSet::Portable;
   }();
   return found;
