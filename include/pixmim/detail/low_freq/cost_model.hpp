@@ -82,8 +82,9 @@ EngineCosts engine_costs(int64_t height, int64_t width, int64_t highest_y, int64
   const auto pixels = static_cast<double>(height * width);
   const double bytes = pixels * sizeof(Scalar);
   const double beyond_cache = std::log2(std::max(1.0, bytes / (1 << 18)));
-  // Multiplication and addition are one instruction, or two.
-  const double products = instruction_set() == InstructionSet::Portable ? 2.5 : 1;
+  // SSE2 multiplies and adds in two instructions.
+  const bool apart = PIXMIM_X86_DISPATCH != 0 && instruction_set() == InstructionSet::Portable;
+  const double products = apart ? 2.5 : 1;
   const double basis = products * (0.155 * work.along_y + 0.24 * work.along_x) +
                        (2.1 + 1.15 * beyond_cache) * work.folds + 45 * work.rows;
 
