@@ -65,4 +65,4 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
 }  // namespace v0
 }  // namespace pixmim
 
-#include "pixmim/detail/loss.inl"
+#include "pixmim/detail/loss/loss.inl"

@@ -88,6 +88,13 @@ struct Vector<float> {
     const __m512 half_estimate = _mm512_mul_ps(estimate, _mm512_set1_ps(0.5F));
     return {_mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, values), half_estimate, root)};
   }
+  /// -1, 0 or 1; 0 for what is not a number.
+  PIXMIM_INLINE Vector sign() const {
+    const __mmask16 above = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_GT_OQ);
+    const __mmask16 below = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
+    return {_mm512_mask_mov_ps(_mm512_maskz_mov_ps(above, _mm512_set1_ps(1)), below,
+                               _mm512_set1_ps(-1))};
+  }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
     return {_mm512_add_ps(a.values, b.values)};
@@ -129,6 +136,12 @@ struct Vector<double> {
     return total;
   }
   PIXMIM_INLINE Vector square_root() const { return {_mm512_maskz_sqrt_pd(0xff, values)}; }
+  PIXMIM_INLINE Vector sign() const {
+    const __mmask8 above = _mm512_cmp_pd_mask(values, _mm512_setzero_pd(), _CMP_GT_OQ);
+    const __mmask8 below = _mm512_cmp_pd_mask(values, _mm512_setzero_pd(), _CMP_LT_OQ);
+    return {_mm512_mask_mov_pd(_mm512_maskz_mov_pd(above, _mm512_set1_pd(1)), below,
+                               _mm512_set1_pd(-1))};
+  }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
     return {_mm512_add_pd(a.values, b.values)};
