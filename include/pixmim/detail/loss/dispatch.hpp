@@ -23,14 +23,14 @@ PatchKernels<Scalar> patch_kernels(c10::ScalarType prediction, c10::ScalarType t
 #if PIXMIM_X86_DISPATCH
   switch (instruction_set()) {
     case InstructionSet::Avx512:
-      return avx512::patch_kernels<Scalar>(prediction, target);
+      return avx512::pixel_loss::patch_kernels<Scalar>(prediction, target);
     case InstructionSet::Avx2:
-      return avx2::patch_kernels<Scalar>(prediction, target);
+      return avx2::pixel_loss::patch_kernels<Scalar>(prediction, target);
     case InstructionSet::Portable:
       break;
   }
 #endif
-  return portable::patch_kernels<Scalar>(prediction, target);
+  return portable::pixel_loss::patch_kernels<Scalar>(prediction, target);
 }
 
 }  // namespace detail
