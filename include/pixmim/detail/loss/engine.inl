@@ -87,7 +87,11 @@ std::vector<double> weighted_costs(const at::Tensor& prediction, const at::Tenso
       patch.pixels = pixels;
       patch.gradient = to;
       patch.gradient_scale = static_cast<Scalar>(weights[i] * slope);
-      kernels.gather(wanted, wanted.offset(i / length, i % length), values);
+      int64_t next = i + 1;
+      while (next < end && weights[next] == 0) ++next;
+      if (next == end) next = i;
+      kernels.gather(wanted, wanted.offset(i / length, i % length),
+                     wanted.offset(next / length, next % length), values);
       if (options.norm_pix()) patch.normalization = kernels.normalization(values, pixels);
       const double cost = squares ? kernels.squares(patch) : kernels.absolutes(patch);
       costs[static_cast<std::size_t>(i)] = weights[i] * cost;

@@ -31,7 +31,7 @@ PIXMIM_TARGET PIXMIM_ALWAYS_INLINE void interleave(const Element* from, int64_t 
 }
 
 template <typename Scalar, typename Element>
-PIXMIM_TARGET void gather(const TargetPatches& target, int64_t offset, Scalar* to) {
+PIXMIM_TARGET void gather(const TargetPatches& target, int64_t offset, int64_t ahead, Scalar* to) {
   const Element* row = static_cast<const Element*>(target.data) + offset;
   const int64_t channels = target.channels;
   const int64_t row_pixels = target.columns * channels;
@@ -42,6 +42,11 @@ PIXMIM_TARGET void gather(const TargetPatches& target, int64_t offset, Scalar* t
   const int64_t pixels = target.pixels();
   for (int64_t i = pixels; i < padded(pixels); ++i) to[i] = 0;
   for (int64_t y = 0; y < target.rows; ++y, row += target.row_step, to += row_pixels) {
+    const Element* next = row + (ahead - offset);
+    for (int64_t c = 0; c < (together ? 1 : channels); ++c) {
+      const Element* from = next + c * target.channel_step;
+      for (int64_t x = 0; x < (together ? row_pixels : target.columns); x += 64 / static_cast<int64_t>(sizeof(Element))) __builtin_prefetch(from + x);
+    }
     if (together) {
       copy(row, row_pixels, to);
     } else if (planes) {

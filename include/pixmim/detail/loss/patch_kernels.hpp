@@ -62,7 +62,7 @@ constexpr int64_t padded(int64_t pixels) {
 template <typename Scalar>
 struct PatchKernels {
   /// Writes the values of the patch at `offset`, and zeros as far as they are padded.
-  void (*gather)(const TargetPatches& target, int64_t offset, Scalar* to);
+  void (*gather)(const TargetPatches& target, int64_t offset, int64_t ahead, Scalar* to);
   /// To mean 0 and (unbiased) variance 1. Pads with the mean.
   Normalization<Scalar> (*normalization)(Scalar* target, int64_t pixels);
   /// The sum of squares, of absolute values.
