@@ -188,3 +188,19 @@ TEST_CASE("the absolute difference of equals has no slope", "[patches_and_loss]"
     CHECK(leaf.grad().ne(0).sum().item<int64_t>() == 12);
   }
 }
+
+TEST_CASE("the loss in operators, for other devices, is the formula's", "[patches_and_loss]") {
+  at::manual_seed(16);
+  const auto images = at::randn({2, 3, 8, 12});
+  const auto mask = some_mask(2, 6);
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    for (const auto& options : oracle::all_options(4)) {
+      const auto leaf = at::randn({2, 6, 48}, dtype).requires_grad_();
+      const auto loss = pixmim::detail::pixel_loss_by_operators(leaf, images, mask, options);
+      loss.backward();
+      const auto expected = oracle::pixel_loss(leaf, images, mask, options);
+      CHECK(support::largest_difference(loss.detach(), expected.loss) < 1e-6);
+      CHECK(support::largest_difference(leaf.grad(), expected.gradient) < 1e-8);
+    }
+  }
+}

@@ -2,10 +2,12 @@
 // The loss on the CPU as a function of autograd.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/mul.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/loss/engine.inl"
 
 namespace pixmim {
@@ -60,10 +62,13 @@ class PixelLoss : public torch::autograd::Function<PixelLoss> {
                                                  const torch::autograd::variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor& piece = saved[1];
-    const auto factor = grads[0].item<double>();
-    // The saved tensor serves later calls too: nothing here writes into it.
-    at::Tensor gradient = factor == 1 ? saved[0] : saved[0].mul(factor);
-    gradient = gradient.to(piece.scalar_type());  // float16 is kept as float32
+    const at::Tensor factor = grads[0].detach();
+    // The saved tensor serves later calls too: nothing writes into it.
+    at::Tensor gradient = saved[0];
+    if (factor.item<double>() != 1 || gradient.scalar_type() != piece.scalar_type()) {
+      gradient = empty_in_large_pages(saved[0].sizes(), piece.scalar_type());
+      at::mul_out(gradient, saved[0], factor);
+    }
     // create_graph=true
     if (c10::GradMode::is_enabled()) {
       gradient = OnceDifferentiable::apply(piece, OnceDifferentiable::Gradient{gradient});

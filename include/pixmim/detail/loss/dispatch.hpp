@@ -20,17 +20,7 @@ namespace detail {
 
 template <typename Scalar>
 PatchKernels<Scalar> patch_kernels(c10::ScalarType prediction, c10::ScalarType target) {
-#if PIXMIM_X86_DISPATCH
-  switch (instruction_set()) {
-    case InstructionSet::Avx512:
-      return avx512::pixel_loss::patch_kernels<Scalar>(prediction, target);
-    case InstructionSet::Avx2:
-      return avx2::pixel_loss::patch_kernels<Scalar>(prediction, target);
-    case InstructionSet::Portable:
-      break;
-  }
-#endif
-  return portable::pixel_loss::patch_kernels<Scalar>(prediction, target);
+  return PIXMIM_DISPATCH(pixel_loss::patch_kernels<Scalar>(prediction, target));
 }
 
 }  // namespace detail

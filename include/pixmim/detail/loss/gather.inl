@@ -25,34 +25,24 @@ PIXMIM_TARGET PIXMIM_ALWAYS_INLINE void interleave(const Element* from, int64_t 
   constexpr int64_t lanes = Vector<Scalar>::lanes;
   for (int64_t begin = 0; begin < count; begin += lanes) {
     const int64_t i = begin + lanes <= count ? begin : count - lanes;
-    Vector<Scalar>::store_interleaved(load_as<Scalar>(from + i), load_as<Scalar>(from + plane + i),
-                                      load_as<Scalar>(from + 2 * plane + i), to + 3 * i);
+    store_interleaved(load_as<Scalar>(from + i), load_as<Scalar>(from + plane + i),
+                      load_as<Scalar>(from + 2 * plane + i), to + 3 * i);
   }
 }
 
 template <typename Scalar, typename Element>
-PIXMIM_TARGET void gather(const TargetPatches& target, int64_t offset, int64_t ahead, Scalar* to) {
+PIXMIM_TARGET void gather(const TargetPatches& target, int64_t offset, Scalar* to) {
   const Element* row = static_cast<const Element*>(target.data) + offset;
   const int64_t channels = target.channels;
   const int64_t row_pixels = target.columns * channels;
-  const bool together =
-      target.column_step == channels && (channels == 1 || target.channel_step == 1);
-  const bool planes = channels == 3 && target.column_step == 1 &&
-                      target.columns >= Vector<Scalar>::lanes && std::is_same_v<Scalar, float>;
-  const int64_t pixels = target.pixels();
-  for (int64_t i = pixels; i < padded(pixels); ++i) to[i] = 0;
+  const bool planes =
+      channels == 3 && target.column_step == 1 && target.columns >= Vector<Scalar>::lanes;
+  for (int64_t i = target.pixels(); i < padded(target.pixels()); ++i) to[i] = 0;
   for (int64_t y = 0; y < target.rows; ++y, row += target.row_step, to += row_pixels) {
-    const Element* next = row + (ahead - offset);
-    for (int64_t c = 0; c < (together ? 1 : channels); ++c) {
-      const Element* from = next + c * target.channel_step;
-      for (int64_t x = 0; x < (together ? row_pixels : target.columns); x += 64 / static_cast<int64_t>(sizeof(Element))) __builtin_prefetch(from + x);
-    }
-    if (together) {
+    if (target.rows_are_together()) {
       copy(row, row_pixels, to);
     } else if (planes) {
-      if constexpr (std::is_same_v<Scalar, float>) {
-        interleave(row, target.channel_step, target.columns, to);
-      }
+      interleave(row, target.channel_step, target.columns, to);
     } else {
       for (int64_t c = 0; c < channels; ++c) {
         const Element* from = row + c * target.channel_step;

@@ -30,6 +30,10 @@ struct TargetPatches {
     return image * image_step + patch / across * down_step + patch % across * across_step;
   }
   int64_t pixels() const { return rows * columns * channels; }
+  /// Whether a row of a patch is one piece of memory, in the order wanted.
+  bool rows_are_together() const {
+    return column_step == channels && (channels == 1 || channel_step == 1);
+  }
 };
 
 /// The target's values get `mean` taken away, then `scale` multiplied.
@@ -62,7 +66,7 @@ constexpr int64_t padded(int64_t pixels) {
 template <typename Scalar>
 struct PatchKernels {
   /// Writes the values of the patch at `offset`, and zeros as far as they are padded.
-  void (*gather)(const TargetPatches& target, int64_t offset, int64_t ahead, Scalar* to);
+  void (*gather)(const TargetPatches& target, int64_t offset, Scalar* to);
   /// To mean 0 and (unbiased) variance 1. Pads with the mean.
   Normalization<Scalar> (*normalization)(Scalar* target, int64_t pixels);
   /// The sum of squares, of absolute values.

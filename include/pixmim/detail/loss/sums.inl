@@ -10,16 +10,6 @@ namespace pixel_loss {
 /// Values that are added in `Scalar`s; the sums of longer patches are added in double.
 constexpr int64_t added_narrow = 4096;
 
-/// The sum of `count` values, a power of two, by halves.
-template <int64_t count, typename Scalar>
-PIXMIM_TARGET PIXMIM_ALWAYS_INLINE Scalar sum_of(const Scalar* values) {
-  if constexpr (count == 1) {
-    return values[0];
-  } else {
-    return sum_of<count / 2>(values) + sum_of<count / 2>(values + count / 2);
-  }
-}
-
 /// Four sums side by side: one would wait for each addition.
 template <typename Scalar>
 struct Sums {
@@ -30,10 +20,7 @@ struct Sums {
     for (int64_t k = 0; k < count; ++k) parts[k] = Vector<Scalar>::zero();
   }
   PIXMIM_TARGET PIXMIM_ALWAYS_INLINE double total() const {
-    const Vector<Scalar> all = (parts[0] + parts[1]) + (parts[2] + parts[3]);
-    Scalar lanes[Vector<Scalar>::lanes];
-    all.store(lanes);
-    return static_cast<double>(sum_of<Vector<Scalar>::lanes>(lanes));
+    return static_cast<double>(((parts[0] + parts[1]) + (parts[2] + parts[3])).sum());
   }
 };
 

@@ -73,12 +73,11 @@ struct Vector<float> {
     return {_mm512_maskz_permutexvar_ps(all, order, values)};
   }
   PIXMIM_INLINE float sum() const {
-    float numbers[lanes];
-    store(numbers);
-    float total = 0;
-    PIXMIM_UNROLL
-    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
-    return total;
+    const __m256 eight = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, values, 0),
+                                       _mm512_maskz_extractf32x8_ps(0xff, values, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
   PIXMIM_INLINE Vector square_root() const {
     // An estimate of 14 bits and a step of Newton's: half the time of the exact instruction.
