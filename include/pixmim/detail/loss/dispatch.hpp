@@ -19,8 +19,16 @@ inline namespace v0 {
 namespace detail {
 
 template <typename Scalar>
-PatchKernels<Scalar> patch_kernels(c10::ScalarType prediction, c10::ScalarType target) {
-  return PIXMIM_DISPATCH(pixel_loss::patch_kernels<Scalar>(prediction, target));
+PatchKernels<Scalar> patch_kernels(c10::ScalarType prediction, const TargetPatches& target) {
+  auto result = PIXMIM_DISPATCH(pixel_loss::patch_kernels<Scalar>(prediction, target.dtype));
+#if PIXMIM_X86_DISPATCH
+  // Rows that are shorter than a register are copied value by value: a shorter register is faster.
+  if (instruction_set() == InstructionSet::Avx512 &&
+      target.columns < avx512::Vector<Scalar>::lanes) {
+    result.gather = avx2::pixel_loss::patch_kernels<Scalar>(prediction, target.dtype).gather;
+  }
+#endif
+  return result;
 }
 
 }  // namespace detail

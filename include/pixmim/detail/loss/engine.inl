@@ -59,8 +59,8 @@ class PixelLossPass {
   /// The last side of the prediction has stride 1. The gradient is contiguous or undefined.
   PixelLossPass(const at::Tensor& prediction, const at::Tensor& target, const double* weights,
                 double total, const PixelLossOptions& options, const at::Tensor& gradient)
-      : kernels_(patch_kernels<Scalar>(prediction.scalar_type(), target.scalar_type())),
-        target_(target_patches(target, options.patch_size())),
+      : target_(target_patches(target, options.patch_size())),
+        kernels_(patch_kernels<Scalar>(prediction.scalar_type(), target_)),
         norm_pix_(options.norm_pix()),
         squares_(options.norm() == PixelNorm::L2),
         weights_(weights),
@@ -129,8 +129,8 @@ class PixelLossPass {
     return gradient_ == nullptr ? nullptr : gradient_ + i * gradient_bytes_;
   }
 
-  PatchKernels<Scalar> kernels_;
   TargetPatches target_;
+  PatchKernels<Scalar> kernels_;
   bool norm_pix_;
   bool squares_;
   const double* weights_;
