@@ -58,9 +58,9 @@ PIXMIM_TARGET PIXMIM_ALWAYS_INLINE double sum_costs(const MaskedPatch<Scalar>& p
     for (; i + step <= end; i += step) {
       PIXMIM_UNROLL
       for (int64_t k = 0; k < Sums<Scalar>::count; ++k) {
-        const int64_t at = i + k * lanes;
-        sums.parts[k] = add_costs<Norm, with_gradient>(
-            load_as<Scalar>(prediction + at), target + at, by, scale, gradient + at, sums.parts[k]);
+        const int64_t j = i + k * lanes;
+        sums.parts[k] = add_costs<Norm, with_gradient>(load_as<Scalar>(prediction + j), target + j,
+                                                       by, scale, gradient + j, sums.parts[k]);
       }
     }
     for (; i + lanes <= end; i += lanes) {
