@@ -3,7 +3,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstddef>
@@ -12,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/low_freq/basis/engine.hpp"
 #include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/cost_model.hpp"
@@ -65,7 +65,7 @@ class CpuTarget {
       return fft_->template filter<magnitude>(epilogues, channels, result_dtype(images))
           .view(images.sizes());
     }
-    at::Tensor result = at::empty(images.sizes(), images.options().dtype(result_dtype(images)));
+    const at::Tensor result = empty_in_large_pages(images.sizes(), result_dtype(images));
     visit(images, [&](const auto* from, auto* kind) {
       using Result = std::remove_pointer_t<decltype(kind)>;
       basis_->template filter<magnitude>(epilogues, from, result.mutable_data_ptr<Result>(), count,
@@ -78,9 +78,10 @@ class CpuTarget {
   at::Tensor patches(const at::Tensor& images, const ChannelStatistics& statistics,
                      const PatchOrder& order, const at::Tensor& mask, ScratchPool& pool) const {
     const int64_t side = order.patch_size;
-    at::Tensor result = at::empty({images.size(0), images.size(2) / side * (images.size(3) / side),
-                                   side * side * order.channels},
-                                  images.options().dtype(result_dtype(images)));
+    const at::Tensor result =
+        empty_in_large_pages({images.size(0), images.size(2) / side * (images.size(3) / side),
+                              side * side * order.channels},
+                             result_dtype(images));
     const std::vector<Epilogue> epilogues = epilogues_of(images, statistics);
     const bool* masked = mask.defined() ? mask.const_data_ptr<bool>() : nullptr;
     visit(images, [&](const auto* from, auto* kind) {

@@ -160,8 +160,8 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images
   }
   const at::Tensor masked = mask.defined() ? mask.ne(0).contiguous() : at::Tensor();
   if (!images.is_cpu()) {
-    return detail::target_patches(run_operators(images), options.patch_size(), options.norm_pix(),
-                                  masked);
+    return detail::patches_of_target(run_operators(images), options.patch_size(),
+                                     options.norm_pix(), masked);
   }
   const detail::PatchOrder order = {options.patch_size(), images.size(1), options.norm_pix()};
   return run_on_cpu(images, [&](const auto& target) {

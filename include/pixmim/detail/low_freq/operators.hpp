@@ -55,8 +55,8 @@ inline at::Tensor real_half(const at::Tensor& gain) {
 }
 
 /// Images [N,C,H,W] in patches [N,L,p*p*C], zero where `masked` [N,L] is false.
-inline at::Tensor target_patches(const at::Tensor& images, int64_t patch_size, bool norm_pix,
-                                 const at::Tensor& masked) {
+inline at::Tensor patches_of_target(const at::Tensor& images, int64_t patch_size, bool norm_pix,
+                                    const at::Tensor& masked) {
   const int64_t rows = images.size(2) / patch_size;
   const int64_t columns = images.size(3) / patch_size;
   at::Tensor patches =

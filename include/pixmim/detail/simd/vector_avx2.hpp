@@ -80,6 +80,13 @@ struct Vector<float> {
     const __m256 half_estimate = _mm256_mul_ps(estimate, _mm256_set1_ps(0.5F));
     return {_mm256_fmadd_ps(_mm256_fnmadd_ps(root, root, values), half_estimate, root)};
   }
+  /// -1, 0 or 1; 0 for what is not a number.
+  PIXMIM_INLINE Vector sign() const {
+    const __m256 above = _mm256_cmp_ps(values, _mm256_setzero_ps(), _CMP_GT_OQ);
+    const __m256 below = _mm256_cmp_ps(values, _mm256_setzero_ps(), _CMP_LT_OQ);
+    return {_mm256_or_ps(_mm256_and_ps(above, _mm256_set1_ps(1)),
+                         _mm256_and_ps(below, _mm256_set1_ps(-1)))};
+  }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
     return {_mm256_add_ps(a.values, b.values)};
@@ -118,6 +125,12 @@ struct Vector<double> {
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
   }
   PIXMIM_INLINE Vector square_root() const { return {_mm256_sqrt_pd(values)}; }
+  PIXMIM_INLINE Vector sign() const {
+    const __m256d above = _mm256_cmp_pd(values, _mm256_setzero_pd(), _CMP_GT_OQ);
+    const __m256d below = _mm256_cmp_pd(values, _mm256_setzero_pd(), _CMP_LT_OQ);
+    return {_mm256_or_pd(_mm256_and_pd(above, _mm256_set1_pd(1)),
+                         _mm256_and_pd(below, _mm256_set1_pd(-1)))};
+  }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
     return {_mm256_add_pd(a.values, b.values)};

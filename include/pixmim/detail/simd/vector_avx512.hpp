@@ -73,12 +73,11 @@ struct Vector<float> {
     return {_mm512_maskz_permutexvar_ps(all, order, values)};
   }
   PIXMIM_INLINE float sum() const {
-    float numbers[lanes];
-    store(numbers);
-    float total = 0;
-    PIXMIM_UNROLL
-    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
-    return total;
+    const __m256 eight = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, values, 0),
+                                       _mm512_maskz_extractf32x8_ps(0xff, values, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
   PIXMIM_INLINE Vector square_root() const {
     // An estimate of 14 bits and a step of Newton's: half the time of the exact instruction.
@@ -87,6 +86,13 @@ struct Vector<float> {
     const __m512 root = _mm512_mul_ps(values, estimate);
     const __m512 half_estimate = _mm512_mul_ps(estimate, _mm512_set1_ps(0.5F));
     return {_mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, values), half_estimate, root)};
+  }
+  /// -1, 0 or 1; 0 for what is not a number.
+  PIXMIM_INLINE Vector sign() const {
+    const __mmask16 above = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_GT_OQ);
+    const __mmask16 below = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
+    return {_mm512_mask_mov_ps(_mm512_maskz_mov_ps(above, _mm512_set1_ps(1)), below,
+                               _mm512_set1_ps(-1))};
   }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
@@ -129,6 +135,12 @@ struct Vector<double> {
     return total;
   }
   PIXMIM_INLINE Vector square_root() const { return {_mm512_maskz_sqrt_pd(0xff, values)}; }
+  PIXMIM_INLINE Vector sign() const {
+    const __mmask8 above = _mm512_cmp_pd_mask(values, _mm512_setzero_pd(), _CMP_GT_OQ);
+    const __mmask8 below = _mm512_cmp_pd_mask(values, _mm512_setzero_pd(), _CMP_LT_OQ);
+    return {_mm512_mask_mov_pd(_mm512_maskz_mov_pd(above, _mm512_set1_pd(1)), below,
+                               _mm512_set1_pd(-1))};
+  }
 
   PIXMIM_INLINE friend Vector operator+(Vector a, Vector b) {
     return {_mm512_add_pd(a.values, b.values)};

@@ -115,6 +115,11 @@ struct Vector {
     return load(roots);
 #endif
   }
+  /// -1, 0 or 1; 0 for what is not a number.
+  PIXMIM_ALWAYS_INLINE Vector sign() const {
+    const Register zero = Register{};
+    return {values > zero ? zero + 1 : (values < zero ? zero - 1 : zero)};
+  }
 
   PIXMIM_ALWAYS_INLINE friend Vector operator+(Vector a, Vector b) {
     return {a.values + b.values};

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bodies of the loss.
+// The bodies of the loss: what is checked, and who computes.
 
-#include <ATen/ops/var_mean.h>
-#include <c10/core/DeviceGuard.h>
 #include <c10/util/Exception.h>
 
-#include <tuple>
+#include <array>
+#include <cstdint>
 
 #include "pixmim/detail/check.hpp"
-#include "pixmim/patches.hpp"
+#include "pixmim/detail/loss/autograd.inl"
+#include "pixmim/detail/loss/operators.inl"
 
 namespace pixmim {
 inline namespace v0 {
@@ -27,12 +27,7 @@ inline at::Tensor normalize_patches(const at::Tensor& patches) {
   detail::expect_floating(caller, "patches", patches);
   TORCH_CHECK(patches.dim() == 3, caller, ": expected patches of shape [N,L,D], got ",
               patches.sizes());
-  const at::Tensor values =
-      patches.to(patches.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  // One value has no unbiased variance (0 / 0): it is its own mean.
-  const bool unbiased = values.size(2) > 1;
-  const auto [variance, mean] = at::var_mean(values, /*dim=*/{2}, unbiased, /*keepdim=*/true);
-  return values.sub(mean).div(variance.add(1e-6).sqrt());
+  return detail::normalize_by_operators(patches);
 }
 
 inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,
@@ -64,23 +59,17 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
               caller, ": expected target images with H and W multiples of patch_size, ",
               options.patch_size(), ", got ", target.size(2), "x", target.size(3));
 
-  const c10::DeviceGuard device_guard(prediction.device());
-  at::Tensor patches = target.detach();
-  if (patches.dim() == 4) patches = patchify(patches, options.patch_size());
-  TORCH_CHECK(patches.sizes() == prediction.sizes(), caller,
-              ": expected target and prediction of one shape in patches, got ", patches.sizes(),
-              " and ", prediction.sizes());
-
-  const bool wide = prediction.scalar_type() == at::kDouble || target.scalar_type() == at::kDouble;
-  const auto dtype = wide ? at::kDouble : at::kFloat;
-  if (options.norm_pix()) patches = normalize_patches(patches);
-  const at::Tensor difference = prediction.to(dtype).sub(patches.to(dtype));
-  const at::Tensor cost = options.norm() == PixelNorm::L2 ? difference.square() : difference.abs();
-  const at::Tensor weight = mask.detach().to(dtype);
-  // Where nothing is masked the numerator is 0: any divisor but 0 will do. Weights that sum to less
-  // than 1 are still divided by their sum.
-  const at::Tensor total = weight.sum();
-  return cost.mean(2).mul(weight).sum().div(total.add(total.eq(0)));
+  const std::array<int64_t, 3> cut =
+      target.dim() == 3
+          ? std::array<int64_t, 3>{target.size(0), target.size(1), target.size(2)}
+          : std::array<int64_t, 3>{target.size(0), target.size(2) * target.size(3) / area,
+                                   area * target.size(1)};
+  TORCH_CHECK(at::IntArrayRef(cut) == prediction.sizes(), caller,
+              ": expected target and prediction of one shape in patches, got ",
+              at::IntArrayRef(cut), " and ", prediction.sizes());
+  return prediction.is_cpu()
+             ? detail::differentiable_pixel_loss_on_cpu(prediction, target, mask, options)
+             : detail::pixel_loss_by_operators(prediction, target, mask, options);
 }
 
 }  // namespace v0
