@@ -186,7 +186,7 @@ void add_case(const Case& row) {
       pixmim_bench::add(
           {"low_freq_target/" + what + end, threads, row.batch, images.nbytes() + result_bytes,
            reference.empty() ? "" : "low_freq_target/" + reference + end,
-           is_copy ? "" : "low_freq_target/copy" + end},
+           is_copy ? "" : "low_freq_target/copy" + end, what == "circle" ? flops_of(row) : 0},
           [call, images] { return call(images); });
     };
     add(

@@ -9,4 +9,4 @@
 #include "pixmim/detail/low_freq/basis/gains.inl"
 // These need all.
 #include "pixmim/detail/low_freq/basis/channels.inl"
-#include "pixmim/detail/low_freq/basis/patches.inl"
+#include "pixmim/detail/low_freq/basis/gather.inl"
