@@ -103,7 +103,8 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
     return forward_decoder(forward_encoder(images, mask), mask);
   }
 
-  /// The loss against `target` [N,C,H,W]: the images themselves for MAE, low-passed for PixMIM.
+  /// The loss against `target`, [N,C,H,W] or in patches [N,L,p*p*C]: the images themselves for MAE,
+  /// low-passed for PixMIM.
   torch::Tensor loss(const torch::Tensor& images, const torch::Tensor& target,
                      const pixmim::TokenMask& mask) {
     return pixmim::masked_pixel_loss(

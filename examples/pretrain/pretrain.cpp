@@ -67,14 +67,22 @@ data::Transform make_crop(const Options& options) {
 class Target {
  public:
   explicit Target(const Options& options)
-      : low_freq_(options.target == "low-freq"), generator_(options.radius) {}
+      : low_freq_(options.target == "low-freq"),
+        patch_size_(options.patch_size),
+        generator_(options.radius) {}
 
   torch::Tensor operator()(const torch::Tensor& images) const {
     return low_freq_ ? generator_(images) : images;
   }
 
+  /// For the loss the low frequencies come as patches, and the masked ones alone.
+  torch::Tensor operator()(const torch::Tensor& images, const pixmim::TokenMask& mask) const {
+    return low_freq_ ? generator_.patches(images, patch_size_, mask.mask) : images;
+  }
+
  private:
   bool low_freq_;
+  int64_t patch_size_;
   pixmim::LowFreqTargetGenerator generator_;
 };
 
@@ -209,7 +217,7 @@ class Trainer {
     torch::Tensor loss;
     {
       const Autocast autocast(device_.type(), options_.bf16);
-      loss = model_->loss(images, target_(images), mask);
+      loss = model_->loss(images, target_(images, mask), mask);
     }
     loss = loss / options_.accumulate;
     loss.backward();
