@@ -24,7 +24,7 @@ inline void prefetch(const TargetPatches& target, int64_t offset) {
   for (int64_t y = 0; y < target.rows; ++y, row += target.row_step * size) {
     for (int64_t c = 0; c < pieces; ++c) {
       const char* piece = row + c * target.channel_step * size;
-      for (int64_t i = 0; i < bytes; i += line) PIXMIM_PREFETCH(piece + i, 0);
+      for (int64_t i = 0; i < bytes; i += line) PIXMIM_PREFETCH(piece + i);
     }
   }
 }

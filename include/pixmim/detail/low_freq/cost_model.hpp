@@ -89,8 +89,9 @@ EngineCosts engine_costs(int64_t height, int64_t width, int64_t highest_y, int64
                        (2.1 + 1.15 * beyond_cache) * work.folds + 45 * work.rows;
 
   const bool smooth = std::max(largest_prime_factor(height), largest_prime_factor(width)) <= 13;
+  const bool even = height % 2 == 0 && width % 2 == 0;
   const double far_beyond_cache = std::log2(std::max(1.0, bytes / (1 << 20)));
-  const double butterfly = smooth ? 0.16 + 0.04 * far_beyond_cache : 0.6;
+  const double butterfly = !smooth ? 0.6 : (even ? 0.18 : 0.25) + 0.04 * far_beyond_cache;
   const double transforms = magnitude ? 1.5 : 1;
   const double fft = 4000 + transforms * butterfly * pixels * std::log2(pixels + 1) *
                                 static_cast<double>(sizeof(Scalar)) / sizeof(float);

@@ -108,7 +108,7 @@ class FftEngine {
  private:
   static constexpr c10::ScalarType scalar_type = c10::CppTypeToScalarType<Scalar>::value;
   // Of a whole batch whose temporaries do no harm, and of a chunk.
-  static constexpr int64_t few_pixels = 1 << 20;
+  static constexpr int64_t few_pixels = 1 << 22;
   static constexpr int64_t cached_pixels = 1 << 17;
 
   /// `channels` [count, height, width], the first of them number `first` of the batch.

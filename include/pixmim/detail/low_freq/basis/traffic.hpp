@@ -20,10 +20,9 @@ class Upcoming {
         lines_left_((bytes + line - 1) / line),
         lines_a_step_((lines_left_ + steps - 1) / steps) {}
 
-  template <bool write>
   PIXMIM_ALWAYS_INLINE void step() {
     const int64_t lines = std::min(lines_a_step_, lines_left_);
-    for (int64_t i = 0; i < lines; ++i) PIXMIM_PREFETCH(next_ + i * line, write);
+    for (int64_t i = 0; i < lines; ++i) PIXMIM_PREFETCH(next_ + i * line);
     next_ += lines * line;
     lines_left_ -= lines;
   }
@@ -42,8 +41,8 @@ struct Traffic {
   Upcoming written;
 
   PIXMIM_ALWAYS_INLINE void step() {
-    read.step<false>();
-    written.step<true>();
+    read.step();
+    written.step();
   }
 };
 
