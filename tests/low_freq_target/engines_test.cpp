@@ -55,9 +55,8 @@ std::pair<double, double> differences(int64_t height, int64_t width, const Filte
   pixmim::detail::ScratchPool pool;
 
   const at::Tensor by_basis = at::full_like(images, std::nan(""));
-  BasisEngine<Scalar>(gain).template filter<magnitude>(epilogues, images.const_data_ptr<Scalar>(),
-                                                       by_basis.mutable_data_ptr<Scalar>(), 2,
-                                                       pool);
+  BasisEngine<Scalar>(gain).template filter<magnitude>(
+      epilogues, images.const_data_ptr<Scalar>(), by_basis.mutable_data_ptr<Scalar>(), 2, pool);
   const at::Tensor by_fft =
       FftEngine<Scalar>(gain).template filter<magnitude>(epilogues, images, dtype);
   return {largest_difference(by_basis, expected), largest_difference(by_fft, expected)};
@@ -67,8 +66,7 @@ template <typename Filter>
 void check_engines(int64_t height, int64_t width, const Filter& filter) {
   CAPTURE(height, width);
   // Rounding grows with the gains.
-  const double gain =
-      std::max(1.0, pixmim::detail::gain_table(filter, height, width).largest());
+  const double gain = std::max(1.0, pixmim::detail::gain_table(filter, height, width).largest());
   const auto [basis, fft] = differences<float>(height, width, filter);
   CHECK(basis < 1e-5 * gain);
   CHECK(fft < 1e-5 * gain);
@@ -136,8 +134,8 @@ TEST_CASE("a generator takes the engine that its cost model prefers", "[low_freq
   CHECK_FALSE(uses_basis(1024, 512));
   const pixmim::Circle all{512};
   const at::Tensor image = random_images({1, 1, 1024, 1024}).to(at::kFloat);
-  CHECK(largest_difference(pixmim::low_freq_target(image, all),
-                           support::slow_target(image, all)) < 5e-6);
+  CHECK(largest_difference(pixmim::low_freq_target(image, all), support::slow_target(image, all)) <
+        5e-6);
 }
 
 TEST_CASE("the same bits for any number of threads and any batch", "[low_freq_target]") {

@@ -63,9 +63,9 @@ TEST_CASE("normalised patches are those of normalize_patches", "[low_freq_target
     const auto patches = published.patches(images, Options(p).norm_pix(true));
     CHECK(largest_difference(patches, expected) < 2e-5);
     const auto wide = images.to(at::kDouble);
-    CHECK(largest_difference(
-              published.patches(wide, Options(p).norm_pix(true)),
-              pixmim::normalize_patches(pixmim::patchify(published(wide), p))) < 1e-11);
+    CHECK(largest_difference(published.patches(wide, Options(p).norm_pix(true)),
+                             pixmim::normalize_patches(pixmim::patchify(published(wide), p))) <
+          1e-11);
   }
   const auto grey = random_images({1, 1, 4, 4});
   CHECK(at::equal(circle.patches(grey, Options(1).norm_pix(true)), at::zeros({1, 16, 1})));
@@ -102,8 +102,7 @@ TEST_CASE("the loss takes patches", "[low_freq_target]") {
 TEST_CASE("the transforms' patches are the target's too", "[low_freq_target]") {
   const auto images = random_images({2, 3, 24, 40});
   const std::vector<pixmim::detail::Epilogue> epilogues(3);
-  const pixmim::detail::FftEngine<float> fft(
-      pixmim::detail::gain_table(pixmim::Circle{5}, 24, 40));
+  const pixmim::detail::FftEngine<float> fft(pixmim::detail::gain_table(pixmim::Circle{5}, 24, 40));
   const auto patches = at::empty({2, 15, 192});
   fft.patches<false>(epilogues, {8, 3, false}, images, nullptr, patches.mutable_data_ptr<float>());
   CHECK(largest_difference(patches, pixmim::patchify(circle(images), 8)) < 5e-6);
