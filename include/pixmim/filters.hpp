@@ -16,6 +16,9 @@ inline namespace v0 {
 //     };
 //
 // `double operator()(double fy, double fx) const` in its place is as good, so a lambda is a filter.
+// Gains must be finite. They are asked for at the first use of an image size, in the thread that uses
+// it (or in two, if two do so at once), and kept.
+//
 // For a side of n pixels the frequencies are -n/2 .. (n-1)/2. The filtered image is the real part
 // of the inverse transform. Three members are optional:
 //

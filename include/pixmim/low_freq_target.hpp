@@ -27,7 +27,8 @@ inline namespace v0 {
 struct LowFreqTargetOptions {
   /* implicit */ LowFreqTargetOptions(double radius = 40) : radius_(radius) {}
 
-  /// The images have no statistics: they are pixels in 0..1. The same as `mean({})`.
+  /// The images have no statistics: they are pixels in 0..1. Both are to be called, as `mean({})` and
+  /// `std({})` are.
   LowFreqTargetOptions& mean(std::nullopt_t /* none */) { return mean({}); }
   LowFreqTargetOptions& std(std::nullopt_t /* none */) { return std({}); }
 
@@ -75,21 +76,25 @@ class BasicLowFreqTargetGenerator {
   /// Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or wider);
   ///          uint8 -> float32, normalised.
   /// Units:   images normalised by `mean` and `std`, or pixels 0..255 if uint8; result normalised.
+  ///          Where a filter takes the magnitude, squares must fit the dtype that is computed in:
+  ///          pixels up to 1e19 for float32.
   /// Device:  any; CUDA work goes to the current stream. The first call for a size makes tables and
   ///          may synchronise, later ones do not.
   /// Grad:    none: the result never requires grad.
   /// Random:  no.
-  /// Throws:  c10::Error if the rank is not 3 or 4, the dtype is another, a side is 0, or the
-  ///          channels do not fit mean and std (which only uint8 and the published circle need).
+  /// Throws:  c10::Error if the rank is not 3 or 4, the dtype is another, a side is 0, the channels do
+  ///          not fit mean and std (which only uint8 and the published circle need), or a gain of the
+  ///          filter is not finite.
   /// Source:  arXiv 2303.02416, section 4.1; mmselfsup low_freq_generator.py.
   at::Tensor operator()(const at::Tensor& images) const;
 
   /// The same target in the order of patches, which is that of the decoder's prediction: the values of
-  /// `patchify(generator(images), patch_size)` without a second pass over memory.
+  /// `patchify(generator(images), patch_size)` (to rounding, for sizes where transforms are faster)
+  /// without a second pass over memory.
   ///
   /// Shape:   images [N,C,H,W]; mask [N,L] or undefined; result [N,L,p*p*C], L = (H/p) * (W/p).
-  /// Dtype:   as above; mask any but complex: patches where it is 0 are not computed but zero.
-  /// Units:   as above; with `norm_pix` deviations of a patch (and a loss without `norm_pix`).
+  /// Dtype:   as above; mask any but complex: patches where it is 0 are zero.
+  /// Units:   as above; with `norm_pix` deviations of a patch: do not set it in the loss as well.
   /// Device:  any, one for both.
   /// Grad:    none.
   /// Throws:  c10::Error as above, if images is not 4-d, H or W is no multiple of patch_size, or the

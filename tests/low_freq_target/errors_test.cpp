@@ -33,6 +33,15 @@ TEST_CASE("channels that do not fit mean and std are named", "[low_freq_target]"
              ContainsSubstring("expected images of 3 channels"));
 }
 
+TEST_CASE("gains that are not finite are named", "[low_freq_target]") {
+  const auto inverse = [](double fy, double fx) { return 1 / (fy * fy + fx * fx); };
+  CHECK_THAT(
+      error_of([&] {
+        pixmim::low_freq_target(at::zeros({1, 3, 8, 8}), inverse);
+      }),
+      ContainsSubstring("expected a filter of finite gains, got inf at the frequency (0, 0)"));
+}
+
 TEST_CASE("bad filters and options are named", "[low_freq_target]") {
   const auto images = at::zeros({1, 3, 8, 8});
   const auto error = [&](const auto& filter) {

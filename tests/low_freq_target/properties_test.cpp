@@ -155,3 +155,18 @@ TEST_CASE("sixteen threads share one generator", "[low_freq_target]") {
     CHECK(largest_difference(targets[i], pixmim::low_freq_target(images[i], 5)) < 1e-6);
   }
 }
+
+TEST_CASE("a large gain of the mean hides no other frequency", "[low_freq_target]") {
+  const auto filter = [](double fy, double fx) { return fy == 0 && fx == 0 ? 1e9 : 1.0; };
+  auto image = at::zeros({1, 16, 16});
+  image[0][3][4] = 1;
+  image[0][9][2] = -1;
+  CHECK(largest_difference(pixmim::low_freq_target(image, filter), image) < 1e-5);
+}
+
+TEST_CASE("pixels too large to square give infinity, not nonsense", "[low_freq_target]") {
+  const auto images = at::full({1, 1, 16, 16}, 1e30F);
+  const auto none = pixmim::LowFreqTargetOptions(4).mean({}).std({});
+  const auto target = pixmim::low_freq_target(images, none);
+  CHECK_FALSE(target.isnan().any().item<bool>());
+}

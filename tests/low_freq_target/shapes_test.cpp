@@ -45,6 +45,12 @@ TEST_CASE("strides do not matter", "[low_freq_target]") {
             pixmim::low_freq_target(images, pixmim::Circle{6})) < 5e-6);
 }
 
+TEST_CASE("images whose sign is a flag are read with it", "[low_freq_target]") {
+  const auto images = at::randn({2, 3, 16, 16});
+  CHECK(at::equal(pixmim::low_freq_target(at::_neg_view(images), pixmim::Circle{3}),
+                  pixmim::low_freq_target(images.neg(), pixmim::Circle{3})));
+}
+
 TEST_CASE("images that require a gradient give a target without one", "[low_freq_target]") {
   const auto images = at::randn({1, 3, 8, 8}).requires_grad_(true);
   CHECK_FALSE(pixmim::low_freq_target(images, 2).requires_grad());

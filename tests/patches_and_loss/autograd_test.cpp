@@ -56,12 +56,31 @@ TEST_CASE("a graph that is kept gives the gradient again", "[patches_and_loss]")
   }
 }
 
-TEST_CASE("a gradient that was changed in place is not given again", "[patches_and_loss]") {
+TEST_CASE("whoever gets a gradient may write into it", "[patches_and_loss]") {
   const Batch batch;
   const auto leaf = batch.leaf();
   const auto loss = batch.loss(leaf);
+  const auto expected = only_gradient(loss, leaf, /*keep_graph=*/true, false).clone();
   only_gradient(loss, leaf, /*keep_graph=*/true, false).mul_(5);
-  CHECK_THROWS_WITH(loss.backward(), ContainsSubstring("modified by an inplace operation"));
+  CHECK(at::equal(only_gradient(loss, leaf, /*keep_graph=*/true, false), expected));
+  // A view between the leaf and the loss: the leaf's gradient is the very tensor that came back.
+  const auto flat = leaf.detach().view({leaf.size(0), -1}).clone().requires_grad_();
+  const auto viewed = batch.loss(flat.view(leaf.sizes()));
+  viewed.backward({}, /*retain_graph=*/true);
+  flat.mutable_grad().mul_(0.5);
+  viewed.backward({}, /*retain_graph=*/true);
+  CHECK(at::allclose(flat.grad(), (expected * 1.5).view_as(flat)));
+}
+
+TEST_CASE("a derivative of the gradient by the loss's factor is refused too",
+          "[patches_and_loss]") {
+  const Batch batch;
+  const auto leaf = batch.leaf();
+  const auto factor = at::ones({}).requires_grad_();
+  const auto loss = batch.loss(leaf) * factor;
+  const auto gradient = only_gradient(loss, leaf, /*keep_graph=*/true, /*create_graph=*/true);
+  CHECK_THAT(support::error_of([&] { gradient.square().sum().backward(); }),
+             ContainsSubstring("expected to be differentiated once on the CPU"));
 }
 
 TEST_CASE("the gradient of a scaled loss is the scaled gradient", "[patches_and_loss]") {

@@ -249,3 +249,11 @@ TEST_CASE("normalised patches have mean 0 and unbiased variance 1", "[patches_an
   CHECK(normalised.scalar_type() == at::kDouble);
   CHECK(pixmim::normalize_patches(patches.to(at::kHalf)).scalar_type() == at::kFloat);
 }
+
+TEST_CASE("a patch without contrast costs what the prediction says", "[patches_and_loss]") {
+  const auto target = at::full({1, 3, 32, 32}, 200.3F);
+  const auto mask = at::ones({1, 4});
+  const auto options = pixmim::PixelLossOptions(16).norm_pix(true);
+  CHECK(pixmim::masked_pixel_loss(at::zeros({1, 4, 768}), target, mask, options).item<double>() <
+        1e-6);
+}

@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/graph_task.h>
 
 #include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/loss/engine.inl"
@@ -23,9 +24,9 @@ struct PixelLossArguments {
   at::Tensor piece;
 };
 
-/// A gradient that can be used but not differentiated. Its input is an empty piece of the
-/// prediction: a second derivative finds the way to the prediction, and on it this error, rather
-/// than a constant. The prediction itself need not be kept for that.
+/// A gradient that can be used but not differentiated. Its inputs are an empty piece of the
+/// prediction and the factor: a second derivative finds the way to either, and on it this error,
+/// rather than a constant. The prediction itself need not be kept for that.
 class OnceDifferentiable : public torch::autograd::Function<OnceDifferentiable> {
  public:
   struct Gradient {
@@ -33,7 +34,8 @@ class OnceDifferentiable : public torch::autograd::Function<OnceDifferentiable> 
   };
 
   static at::Tensor forward(torch::autograd::AutogradContext* /*context*/,
-                            const at::Tensor& /*piece*/, const Gradient& gradient) {
+                            const at::Tensor& /*piece*/, const at::Tensor& /*factor*/,
+                            const Gradient& gradient) {
     return gradient.values.detach();
   }
 
@@ -63,15 +65,17 @@ class PixelLoss : public torch::autograd::Function<PixelLoss> {
     const auto saved = context->get_saved_variables();
     const at::Tensor& piece = saved[1];
     const at::Tensor factor = grads[0].detach();
-    // The saved tensor serves later calls too: nothing writes into it.
     at::Tensor gradient = saved[0];
-    if (factor.item<double>() != 1 || gradient.scalar_type() != piece.scalar_type()) {
+    // Where the graph is kept the saved gradient serves later calls too, and whoever gets it may
+    // write into it.
+    if (factor.item<double>() != 1 || gradient.scalar_type() != piece.scalar_type() ||
+        torch::autograd::get_current_graph_task_keep_graph()) {
       gradient = empty_in_large_pages(saved[0].sizes(), piece.scalar_type());
       at::mul_out(gradient, saved[0], factor);
     }
     // create_graph=true
     if (c10::GradMode::is_enabled()) {
-      gradient = OnceDifferentiable::apply(piece, OnceDifferentiable::Gradient{gradient});
+      gradient = OnceDifferentiable::apply(piece, grads[0], OnceDifferentiable::Gradient{gradient});
     }
     return {gradient, at::Tensor()};
   }

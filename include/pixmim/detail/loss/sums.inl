@@ -32,6 +32,14 @@ struct Value {
     return sum + value;
   }
 };
+struct Difference {
+  template <typename Scalar>
+  PIXMIM_TARGET PIXMIM_ALWAYS_INLINE static Vector<Scalar> add(Vector<Scalar> value,
+                                                               Vector<Scalar> mean,
+                                                               Vector<Scalar> sum) {
+    return sum + (value - mean);
+  }
+};
 struct SquareAroundMean {
   template <typename Scalar>
   PIXMIM_TARGET PIXMIM_ALWAYS_INLINE static Vector<Scalar> add(Vector<Scalar> value,
@@ -75,6 +83,10 @@ PIXMIM_TARGET Normalization<Scalar> normalization(Scalar* target, int64_t pixels
   const auto count = static_cast<double>(pixels);
   Normalization<Scalar> result;
   result.mean = static_cast<Scalar>(sum_terms<Value>(target, pixels, Scalar{0}) / count);
+  for (int64_t i = pixels; i < padded(pixels); ++i) target[i] = result.mean;
+  // Sums round by more than a patch without contrast differs from its mean.
+  const double correction = sum_terms<Difference>(target, pixels, result.mean) / count;
+  result.mean = static_cast<Scalar>(static_cast<double>(result.mean) + correction);
   for (int64_t i = pixels; i < padded(pixels); ++i) target[i] = result.mean;
   const double squares = sum_terms<SquareAroundMean>(target, pixels, result.mean);
   // One value has no unbiased variance (0 / 0): it is its own mean.

@@ -2,6 +2,9 @@
 // What a filter type offers, and its gain at every bin of a spectrum.
 #pragma once
 
+#include <c10/util/Exception.h>
+
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -70,11 +73,15 @@ SpectralGain gain_table(const Filter& filter, int64_t height, int64_t width) {
     const double fy = bin_frequency<Filter>(y, height);
     for (int64_t x = 0; x < width; ++x) {
       const double fx = bin_frequency<Filter>(x, width);
+      double gain;
       if constexpr (has_gain<Filter>::value) {
-        gains[bin++] = static_cast<double>(filter.gain(fy, fx));
+        gain = static_cast<double>(filter.gain(fy, fx));
       } else {
-        gains[bin++] = static_cast<double>(filter(fy, fx));
+        gain = static_cast<double>(filter(fy, fx));
       }
+      TORCH_CHECK(std::isfinite(gain), "low_freq_target: expected a filter of finite gains, got ",
+                  gain, " at the frequency (", fy, ", ", fx, ")");
+      gains[bin++] = gain;
     }
   }
   return SpectralGain(std::move(gains), height, width, takes_magnitude<Filter>::value);

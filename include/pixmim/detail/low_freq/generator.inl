@@ -32,6 +32,11 @@ inline void expect_target_images(const at::Tensor& images) {
               ": expected images of at least 1x1 pixels, got ", images.sizes());
 }
 
+/// Contiguous, and with its signs in memory.
+inline at::Tensor plain(const at::Tensor& images) {
+  return images.contiguous().resolve_neg();
+}
+
 /// Patches of an image, and numbers in a patch.
 struct PatchGrid {
   int64_t tokens;
@@ -141,7 +146,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& ima
   }
   if (!images.is_cpu()) return run_operators(images);
   return run_on_cpu(images, [&](const auto& target) {
-    const at::Tensor batch = (images.dim() == 3 ? images.unsqueeze(0) : images).contiguous();
+    const at::Tensor batch = detail::plain(images.dim() == 3 ? images.unsqueeze(0) : images);
     return target.filter(batch, statistics(), kept_->pool).view(images.sizes());
   });
 }
@@ -165,7 +170,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images
   }
   const detail::PatchOrder order = {options.patch_size(), images.size(1), options.norm_pix()};
   return run_on_cpu(images, [&](const auto& target) {
-    return target.patches(images.contiguous(), statistics(), order, masked, kept_->pool);
+    return target.patches(detail::plain(images), statistics(), order, masked, kept_->pool);
   });
 }
 

@@ -71,7 +71,7 @@ inline at::Tensor patches_of_target(const at::Tensor& images, int64_t patch_size
         at::var_mean(values, /*dim=*/{2}, /*unbiased=*/values.size(2) > 1, /*keepdim=*/true);
     patches = values.sub(mean).div_(variance.add(1e-6).sqrt_()).to(patches.scalar_type());
   }
-  if (masked.defined()) patches = patches.mul(masked.unsqueeze(2));
+  if (masked.defined()) patches = patches.masked_fill(masked.logical_not().unsqueeze(2), 0);
   return patches;
 }
 

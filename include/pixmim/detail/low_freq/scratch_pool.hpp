@@ -43,6 +43,9 @@ class ScratchPool {
       if (!blocks_.empty()) {
         block = std::move(blocks_.back());
         blocks_.pop_back();
+      } else {
+        // A place for it, so that to give it back cannot fail.
+        blocks_.reserve(++count_);
       }
     }
     const auto size = static_cast<int64_t>(bytes);
@@ -50,12 +53,13 @@ class ScratchPool {
     return block;
   }
 
-  void give_back(AlignedArray<unsigned char> block) {
+  void give_back(AlignedArray<unsigned char> block) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     blocks_.push_back(std::move(block));
   }
 
   std::mutex mutex_;
+  std::size_t count_ = 0;
   std::vector<AlignedArray<unsigned char>> blocks_;
 };
 

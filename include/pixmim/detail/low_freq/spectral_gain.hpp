@@ -42,13 +42,18 @@ class SpectralGain {
         takes_magnitude_(takes_magnitude),
         gains_(std::move(gains)) {
     for (int64_t y = 0; y <= height / 2; ++y) {
-      for (int64_t x = 0; x <= width / 2; ++x) largest_ = std::max(largest_, waves(y, x).largest());
+      for (int64_t x = 0; x <= width / 2; ++x) {
+        if (y + x > 0) largest_ = std::max(largest_, waves(y, x).largest());
+      }
     }
+    // The mean may be kept at any scale, and says nothing of the others.
+    if (largest_ == 0) largest_ = waves(0, 0).largest();
   }
 
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
   bool takes_magnitude() const { return takes_magnitude_; }
+  /// Of the gains of all frequencies but 0, or of that one if they are zero.
   double largest() const { return largest_; }
   double at(int64_t y, int64_t x) const { return gains_[y * width_ + x]; }
 

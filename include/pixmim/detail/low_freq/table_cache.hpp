@@ -34,19 +34,31 @@ class TableCache {
  public:
   template <typename Make>
   std::shared_ptr<const Tables> get(const TableKey& key, const Make& make) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (auto found = find(key)) return found;
+    }
+    // Not under the lock: other threads go on meanwhile. Two that miss at once both make them.
+    auto made = std::make_shared<const Tables>(make());
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (auto found = find(key)) return found;
+    entries_.emplace_front(key, std::move(made));
+    if (entries_.size() > capacity) entries_.pop_back();
+    return entries_.front().second;
+  }
+
+ private:
+  /// Under the lock.
+  std::shared_ptr<const Tables> find(const TableKey& key) {
     for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
       if (entry->first == key) {
         entries_.splice(entries_.begin(), entries_, entry);
         return entry->second;
       }
     }
-    entries_.emplace_front(key, std::make_shared<const Tables>(make()));
-    if (entries_.size() > capacity) entries_.pop_back();
-    return entries_.front().second;
+    return nullptr;
   }
 
- private:
   // Enough for multi-scale training; a folder of images of every size must not fill the memory.
   static constexpr std::size_t capacity = 32;
 

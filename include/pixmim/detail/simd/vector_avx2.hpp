@@ -8,6 +8,7 @@
 
 #include <cfloat>
 #include <cstdint>
+#include <limits>
 
 #include "pixmim/detail/simd/attributes.hpp"
 
@@ -78,7 +79,11 @@ struct Vector<float> {
     const __m256 estimate = _mm256_rsqrt_ps(_mm256_max_ps(values, _mm256_set1_ps(FLT_MIN)));
     const __m256 root = _mm256_mul_ps(values, estimate);
     const __m256 half_estimate = _mm256_mul_ps(estimate, _mm256_set1_ps(0.5F));
-    return {_mm256_fmadd_ps(_mm256_fnmadd_ps(root, root, values), half_estimate, root)};
+    const __m256 better =
+        _mm256_fmadd_ps(_mm256_fnmadd_ps(root, root, values), half_estimate, root);
+    // The root of infinity is not a number then.
+    const __m256 infinity = _mm256_set1_ps(std::numeric_limits<float>::infinity());
+    return {_mm256_blendv_ps(better, values, _mm256_cmp_ps(values, infinity, _CMP_EQ_OQ))};
   }
   /// -1, 0 or 1; 0 for what is not a number.
   PIXMIM_INLINE Vector sign() const {

@@ -9,6 +9,7 @@
 
 #include <cfloat>
 #include <cstdint>
+#include <limits>
 
 #include "pixmim/detail/simd/attributes.hpp"
 
@@ -85,7 +86,12 @@ struct Vector<float> {
         _mm512_maskz_rsqrt14_ps(all, _mm512_maskz_max_ps(all, values, _mm512_set1_ps(FLT_MIN)));
     const __m512 root = _mm512_mul_ps(values, estimate);
     const __m512 half_estimate = _mm512_mul_ps(estimate, _mm512_set1_ps(0.5F));
-    return {_mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, values), half_estimate, root)};
+    const __m512 better =
+        _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, values), half_estimate, root);
+    // The root of infinity is not a number then.
+    const __m512 infinity = _mm512_set1_ps(std::numeric_limits<float>::infinity());
+    const __mmask16 infinite = _mm512_cmp_ps_mask(values, infinity, _CMP_EQ_OQ);
+    return {_mm512_mask_mov_ps(better, infinite, values)};
   }
   /// -1, 0 or 1; 0 for what is not a number.
   PIXMIM_INLINE Vector sign() const {

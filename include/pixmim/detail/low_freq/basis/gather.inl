@@ -41,7 +41,15 @@ PIXMIM_TARGET inline void normalize_patch(Scalar* patch, int64_t size) {
   for (int64_t i = 0; i < whole; i += V::lanes) sums = sums + V::load(patch + i);
   Scalar sum = sums.sum();
   for (int64_t i = whole; i < size; ++i) sum += patch[i];
-  const Scalar mean = sum / static_cast<Scalar>(size);
+  Scalar mean = sum / static_cast<Scalar>(size);
+  // The sum rounds by more than a patch without contrast differs from its mean.
+  V differences = V::zero();
+  for (int64_t i = 0; i < whole; i += V::lanes) {
+    differences = differences + (V::load(patch + i) - V::broadcast(mean));
+  }
+  Scalar difference_sum = differences.sum();
+  for (int64_t i = whole; i < size; ++i) difference_sum += patch[i] - mean;
+  mean += difference_sum / static_cast<Scalar>(size);
 
   const V means = V::broadcast(mean);
   V squares = V::zero();
@@ -112,7 +120,13 @@ PIXMIM_TARGET inline void filter_patches(const BasisPlan<Scalar>& plan,
   };
   Traffic traffic;
   for (int64_t c = 0; c < order.channels; ++c) {
-    analyse(plan, scratch, image + c * height * width, width, rows_of(c), traffic);
+    const Element* channel = image + c * height * width;
+    if (c + 1 < order.channels) {
+      traffic.read =
+          Upcoming(channel + height * width, height * width * static_cast<int64_t>(sizeof(Element)),
+                   plan.analysis_steps(plan.shape.columns));
+    }
+    analyse(plan, scratch, channel, width, rows_of(c), traffic);
   }
   for (int64_t x = 0; x < width; x += order.slab_columns()) {
     const int64_t columns = std::min(order.slab_columns(), width - x);

@@ -42,7 +42,8 @@ class BasisScratchLayout {
         crossed_(plan.is_crossed()),
         folded_row_(plan.shape.rows * plan.sequences_x() * plan.sequence_stride),
         coefficients_(plan.rows * plan.columns),
-        rows_(channels * plan.rows * plan.row_stride),
+        // Registers reach past the last row's end.
+        rows_(channels * plan.rows * plan.row_stride + plan.shape.lanes),
         slab_(plan.sequences_y() * plan.y.positions * slab_columns),
         stage_(stage_size) {}
 
