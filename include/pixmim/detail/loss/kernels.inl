@@ -4,7 +4,7 @@
 // Conversions and sums first: the others need them.
 #include "pixmim/detail/loss/convert.inl"
 #include "pixmim/detail/loss/sums.inl"
-//
+// These need them.
 #include "pixmim/detail/loss/costs.inl"
 #include "pixmim/detail/loss/gather.inl"
 
