@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "pixmim/detail/check.hpp"
+#include "pixmim/detail/patch_operators.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -26,18 +27,8 @@ inline at::Tensor patchify(const at::Tensor& images, int64_t patch_size) {
   constexpr auto caller = "patchify";
   detail::expect_defined(caller, "images", images);
   detail::expect_patch_size(caller, patch_size);
-  TORCH_CHECK(images.dim() == 4, caller, ": expected images of shape [N,C,H,W], got ",
-              images.sizes());
-  TORCH_CHECK(images.size(2) % patch_size == 0 && images.size(3) % patch_size == 0, caller,
-              ": expected images with H and W multiples of patch_size, ", patch_size, ", got ",
-              images.size(2), "x", images.size(3));
-  const int64_t batch = images.size(0);
-  const int64_t channels = images.size(1);
-  const int64_t rows = images.size(2) / patch_size;
-  const int64_t columns = images.size(3) / patch_size;
-  return images.reshape({batch, channels, rows, patch_size, columns, patch_size})
-      .permute({0, 2, 4, 3, 5, 1})
-      .reshape({batch, rows * columns, patch_size * patch_size * channels});
+  detail::expect_patches_fit(caller, images, patch_size);
+  return detail::cut_into_patches(images, patch_size);
 }
 
 /// Puts patches together again: the inverse of `patchify`.

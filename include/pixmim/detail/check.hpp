@@ -48,6 +48,25 @@ inline void expect_patch_size(const char* caller, int64_t patch_size) {
               patch_size);
 }
 
+/// Images [N,C,H,W] that patches divide.
+inline void expect_patches_fit(const char* caller, const at::Tensor& images, int64_t patch_size) {
+  TORCH_CHECK(images.dim() == 4, caller, ": expected images of shape [N,C,H,W], got ",
+              images.sizes());
+  TORCH_CHECK(images.size(2) % patch_size == 0 && images.size(3) % patch_size == 0, caller,
+              ": expected images with H and W multiples of patch_size, ", patch_size, ", got ",
+              images.size(2), "x", images.size(3));
+}
+
+/// A mask [batch, tokens] beside `owner`.
+inline void expect_mask(const char* caller, const at::Tensor& mask, const char* owner,
+                        const c10::Device& device, int64_t batch, int64_t tokens) {
+  expect_on_device(caller, "mask", mask, owner, device);
+  TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",
+                   mask.scalar_type());
+  TORCH_CHECK(mask.dim() == 2 && mask.size(0) == batch && mask.size(1) == tokens, caller,
+              ": expected mask of shape [", batch, ",", tokens, "], got ", mask.sizes());
+}
+
 /// `mean` and `std` of an options object: one value a channel, one for all channels, or none.
 inline void expect_statistics(const char* caller, const std::vector<double>& mean,
                               const std::vector<double>& deviation) {

@@ -9,6 +9,7 @@
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/loss/autograd.inl"
 #include "pixmim/detail/loss/operators.inl"
+#include "pixmim/detail/patch_operators.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -27,7 +28,7 @@ inline at::Tensor normalize_patches(const at::Tensor& patches) {
   detail::expect_floating(caller, "patches", patches);
   TORCH_CHECK(patches.dim() == 3, caller, ": expected patches of shape [N,L,D], got ",
               patches.sizes());
-  return detail::normalize_by_operators(patches);
+  return detail::normalize_each_patch(patches);
 }
 
 inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,
@@ -40,15 +41,10 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
               prediction.sizes());
   detail::expect_on_device(caller, "target", target, "prediction", prediction.device());
   detail::expect_floating(caller, "target", target);
-  detail::expect_on_device(caller, "mask", mask, "prediction", prediction.device());
   TORCH_CHECK(target.dim() == 3 || target.dim() == 4, caller,
               ": expected target of shape [N,C,H,W] or [N,L,p*p*C], got ", target.sizes());
-  TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",
-                   mask.scalar_type());
-  TORCH_CHECK(
-      mask.dim() == 2 && mask.size(0) == prediction.size(0) && mask.size(1) == prediction.size(1),
-      caller, ": expected mask of shape [", prediction.size(0), ",", prediction.size(1), "], got ",
-      mask.sizes());
+  detail::expect_mask(caller, mask, "prediction", prediction.device(), prediction.size(0),
+                      prediction.size(1));
 
   const int64_t area = options.patch_size() * options.patch_size();
   TORCH_CHECK(prediction.size(2) > 0 && prediction.size(2) % area == 0, caller,

@@ -23,6 +23,11 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
+/// Of the target of `images`.
+inline c10::ScalarType target_dtype(const at::Tensor& images) {
+  return images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
+}
+
 /// Mean and deviation of each channel, or one for all, or none.
 struct ChannelStatistics {
   const std::vector<double>& mean;
@@ -62,10 +67,10 @@ class CpuTarget {
     const int64_t count = images.size(0) * images.size(1);
     if (!uses_basis()) {
       const at::Tensor channels = images.view({count, images.size(2), images.size(3)});
-      return fft_->template filter<magnitude>(epilogues, channels, result_dtype(images))
+      return fft_->template filter<magnitude>(epilogues, channels, target_dtype(images))
           .view(images.sizes());
     }
-    const at::Tensor result = empty_in_large_pages(images.sizes(), result_dtype(images));
+    const at::Tensor result = empty_in_large_pages(images.sizes(), target_dtype(images));
     visit(images, [&](const auto* from, auto* kind) {
       using Result = std::remove_pointer_t<decltype(kind)>;
       basis_->template filter<magnitude>(epilogues, from, result.mutable_data_ptr<Result>(), count,
@@ -81,7 +86,7 @@ class CpuTarget {
     const at::Tensor result =
         empty_in_large_pages({images.size(0), images.size(2) / side * (images.size(3) / side),
                               side * side * order.channels},
-                             result_dtype(images));
+                             target_dtype(images));
     const std::vector<Epilogue> epilogues = epilogues_of(images, statistics);
     const bool* masked = mask.defined() ? mask.const_data_ptr<bool>() : nullptr;
     visit(images, [&](const auto* from, auto* kind) {
@@ -98,10 +103,6 @@ class CpuTarget {
   }
 
  private:
-  static c10::ScalarType result_dtype(const at::Tensor& images) {
-    return images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
-  }
-
   std::vector<Epilogue> epilogues_of(const at::Tensor& images,
                                      const ChannelStatistics& statistics) const {
     const double mean_gain = uses_basis() ? basis_->mean_gain() : fft_->mean_gain();

@@ -19,6 +19,7 @@
 #include "pixmim/detail/low_freq/basis/engine.hpp"
 #include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/basis/patch_order.hpp"
+#include "pixmim/detail/low_freq/half_gains.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
 #include "pixmim/detail/parallel.hpp"
 
@@ -31,26 +32,12 @@ template <typename Scalar>
 class FftEngine {
  public:
   explicit FftEngine(const SpectralGain& gain) : mean_gain_(gain.at(0, 0)) {
-    const int64_t height = gain.height();
-    const int64_t half_width = gain.width() / 2 + 1;
-    real_ = at::empty({height, half_width}, scalar_type);
-    at::Tensor odd = at::empty({height, half_width}, scalar_type);
-    auto* even_gain = real_.mutable_data_ptr<Scalar>();
-    auto* odd_gain = odd.mutable_data_ptr<Scalar>();
-    bool has_odd = false;
-    for (int64_t y = 0; y < height; ++y) {
-      for (int64_t x = 0; x < half_width; ++x) {
-        const int64_t minus_y = y == 0 ? 0 : height - y;
-        const int64_t minus_x = x == 0 ? 0 : gain.width() - x;
-        const double here = gain.at(y, x);
-        const double there = gain.at(minus_y, minus_x);
-        *even_gain++ = static_cast<Scalar>((here + there) / 2);
-        *odd_gain++ = static_cast<Scalar>((here - there) / 2);
-        has_odd = has_odd || here != there;
-      }
-    }
+    const at::Tensor table = gain.to_tensor();
+    real_ = real_half(table).to(scalar_type);
+    if (!gain.takes_magnitude()) return;
+    const at::Tensor odd = imaginary_half(table).to(scalar_type);
     // -i times the odd half: its inverse is the imaginary part.
-    if (gain.takes_magnitude() && has_odd) imaginary_ = at::complex(at::zeros_like(odd), odd.neg());
+    if (odd.any().item<bool>()) imaginary_ = at::complex(at::zeros_like(odd), odd.neg());
   }
 
   double mean_gain() const { return mean_gain_; }

@@ -8,6 +8,7 @@
 
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/low_freq/basis/patch_order.hpp"
+#include "pixmim/detail/low_freq/half_gains.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -47,20 +48,11 @@ inline PatchGrid expect_patches(const at::Tensor& images, int64_t patch_size,
                                 const at::Tensor& mask) {
   constexpr auto caller = "low_freq_target patches";
   expect_patch_size(caller, patch_size);
-  TORCH_CHECK(images.dim() == 4, caller, ": expected images of shape [N,C,H,W], got ",
-              images.sizes());
-  TORCH_CHECK(images.size(2) % patch_size == 0 && images.size(3) % patch_size == 0, caller,
-              ": expected images with H and W multiples of patch_size, ", patch_size, ", got ",
-              images.size(2), "x", images.size(3));
+  expect_patches_fit(caller, images, patch_size);
   const PatchGrid grid = {images.size(2) / patch_size * (images.size(3) / patch_size),
                           images.size(1) * patch_size * patch_size};
   if (mask.defined()) {
-    expect_on_device(caller, "mask", mask, "images", images.device());
-    TORCH_CHECK_TYPE(!mask.is_complex(), caller, ": expected mask of a real dtype, got ",
-                     mask.scalar_type());
-    TORCH_CHECK(mask.dim() == 2 && mask.size(0) == images.size(0) && mask.size(1) == grid.tokens,
-                caller, ": expected mask of shape [", images.size(0), ",", grid.tokens, "], got ",
-                mask.sizes());
+    expect_mask(caller, mask, "images", images.device(), images.size(0), grid.tokens);
   }
   return grid;
 }
@@ -110,7 +102,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::run_on_cpu(const at::Tensor& ima
 template <typename Filter>
 at::Tensor BasicLowFreqTargetGenerator<Filter>::run_operators(const at::Tensor& images) const {
   const bool raw = images.scalar_type() == at::kByte;
-  const auto result_dtype = raw ? at::kFloat : images.scalar_type();
+  const auto result_dtype = detail::target_dtype(images);
   const auto dtype = result_dtype == at::kDouble ? at::kDouble : at::kFloat;
   const detail::TableKey key{images.size(-2), images.size(-1), dtype, images.device()};
   const auto tables = kept_->operator_tables.get(key, [&] {
@@ -141,8 +133,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& ima
   const c10::NoGradGuard no_grad;
   const c10::DeviceGuard device_guard(images.device());
   if (images.numel() == 0) {
-    const auto dtype = images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
-    return at::empty(images.sizes(), images.options().dtype(dtype));
+    return at::empty(images.sizes(), images.options().dtype(detail::target_dtype(images)));
   }
   if (!images.is_cpu()) return run_operators(images);
   return run_on_cpu(images, [&](const auto& target) {
@@ -160,8 +151,8 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images
   const c10::NoGradGuard no_grad;
   const c10::DeviceGuard device_guard(images.device());
   if (images.numel() == 0) {
-    const auto dtype = images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
-    return at::empty({images.size(0), grid.tokens, grid.numbers}, images.options().dtype(dtype));
+    return at::empty({images.size(0), grid.tokens, grid.numbers},
+                     images.options().dtype(detail::target_dtype(images)));
   }
   const at::Tensor masked = mask.defined() ? mask.ne(0).contiguous() : at::Tensor();
   if (!images.is_cpu()) {

@@ -7,12 +7,13 @@
 #include <ATen/ops/fft_ifft2.h>
 #include <ATen/ops/fft_irfft2.h>
 #include <ATen/ops/fft_rfft2.h>
-#include <ATen/ops/var_mean.h>
 #include <c10/core/Device.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstddef>
 #include <cstdint>
+
+#include "pixmim/detail/patch_operators.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -24,7 +25,7 @@ inline at::Tensor filter_magnitude(const at::Tensor& images, const at::Tensor& g
   return at::fft_ifft2(at::fft_fft2(images).mul_(gain)).abs();
 }
 
-/// Re(ifft2(gain * fft2(images))); `half_gain` [H,W/2+1] comes from `real_half`.
+/// Re(ifft2(gain * fft2(images))); `half_gain` [H,W/2+1] comes from `real_half` (half_gains.hpp).
 inline at::Tensor filter_real(const at::Tensor& images, const at::Tensor& half_gain) {
   const auto size = images.sizes().slice(static_cast<std::size_t>(images.dim() - 2));
   return at::fft_irfft2(at::fft_rfft2(images).mul_(half_gain), size);
@@ -47,30 +48,11 @@ struct OperatorTables {
   }
 };
 
-/// The half of `gain` [H,W] that a real transform needs. The real part of the inverse depends on
-/// the mean of the gains at f and -f only, which is what makes one half enough for any filter.
-inline at::Tensor real_half(const at::Tensor& gain) {
-  const at::Tensor mirrored = gain.flip({0, 1}).roll({1, 1}, {0, 1});
-  return gain.add(mirrored).mul_(0.5).narrow(1, 0, gain.size(1) / 2 + 1).contiguous();
-}
-
 /// Images [N,C,H,W] in patches [N,L,p*p*C], zero where `masked` [N,L] is false.
 inline at::Tensor patches_of_target(const at::Tensor& images, int64_t patch_size, bool norm_pix,
                                     const at::Tensor& masked) {
-  const int64_t rows = images.size(2) / patch_size;
-  const int64_t columns = images.size(3) / patch_size;
-  at::Tensor patches =
-      images.view({images.size(0), images.size(1), rows, patch_size, columns, patch_size})
-          .permute({0, 2, 4, 3, 5, 1})
-          .reshape({images.size(0), rows * columns, -1});
-  if (norm_pix) {
-    const at::Tensor values =
-        patches.scalar_type() == at::kDouble ? patches : patches.to(at::kFloat);
-    // One value has no unbiased variance (0 / 0): it is its own mean.
-    const auto [variance, mean] =
-        at::var_mean(values, /*dim=*/{2}, /*unbiased=*/values.size(2) > 1, /*keepdim=*/true);
-    patches = values.sub(mean).div_(variance.add(1e-6).sqrt_()).to(patches.scalar_type());
-  }
+  at::Tensor patches = cut_into_patches(images, patch_size);
+  if (norm_pix) patches = normalize_each_patch(patches).to(images.scalar_type());
   if (masked.defined()) patches = patches.masked_fill(masked.logical_not().unsqueeze(2), 0);
   return patches;
 }

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "pixmim/detail/simd/attributes.hpp"
+#include "pixmim/detail/simd/lanes.hpp"
 
 #define PIXMIM_INLINE PIXMIM_ALWAYS_INLINE PIXMIM_AVX2_TARGET
 
@@ -181,7 +182,7 @@ PIXMIM_INLINE void store_interleaved(Vector<double> a, Vector<double> b, Vector<
   a.store(numbers[0]);
   b.store(numbers[1]);
   c.store(numbers[2]);
-  for (int64_t i = 0; i < 3 * Vector<double>::lanes; ++i) to[i] = numbers[i % 3][i / 3];
+  interleave_lanes(numbers, to);
 }
 
 }  // namespace avx2

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "pixmim/detail/simd/attributes.hpp"
+#include "pixmim/detail/simd/lanes.hpp"
 
 #define PIXMIM_INLINE PIXMIM_ALWAYS_INLINE PIXMIM_AVX512_TARGET
 
@@ -135,10 +136,7 @@ struct Vector<double> {
   PIXMIM_INLINE double sum() const {
     double numbers[lanes];
     store(numbers);
-    double total = 0;
-    PIXMIM_UNROLL
-    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
-    return total;
+    return sum_of_lanes(numbers);
   }
   PIXMIM_INLINE Vector square_root() const { return {_mm512_maskz_sqrt_pd(0xff, values)}; }
   PIXMIM_INLINE Vector sign() const {
@@ -189,7 +187,7 @@ PIXMIM_INLINE void store_interleaved(Vector<double> a, Vector<double> b, Vector<
   a.store(numbers[0]);
   b.store(numbers[1]);
   c.store(numbers[2]);
-  for (int64_t i = 0; i < 3 * Vector<double>::lanes; ++i) to[i] = numbers[i % 3][i / 3];
+  interleave_lanes(numbers, to);
 }
 
 }  // namespace avx512

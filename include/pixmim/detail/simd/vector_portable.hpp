@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "pixmim/detail/simd/attributes.hpp"
+#include "pixmim/detail/simd/lanes.hpp"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -94,10 +95,7 @@ struct Vector {
   PIXMIM_ALWAYS_INLINE Scalar sum() const {
     Scalar numbers[lanes];
     store(numbers);
-    Scalar total = 0;
-    PIXMIM_UNROLL
-    for (int64_t i = 0; i < lanes; ++i) total += numbers[i];
-    return total;
+    return sum_of_lanes(numbers);
   }
   PIXMIM_ALWAYS_INLINE Vector square_root() const {
 #if defined(__SSE2__)
@@ -148,10 +146,7 @@ PIXMIM_ALWAYS_INLINE void store_interleaved(Vector<Scalar> a, Vector<Scalar> b, 
   a.store(numbers[0]);
   b.store(numbers[1]);
   c.store(numbers[2]);
-  PIXMIM_UNROLL
-  for (int64_t i = 0; i < lanes; ++i) {
-    for (int64_t source = 0; source < 3; ++source) to[3 * i + source] = numbers[source][i];
-  }
+  interleave_lanes(numbers, to);
 }
 
 }  // namespace portable

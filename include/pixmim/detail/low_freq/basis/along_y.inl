@@ -9,18 +9,12 @@ namespace PIXMIM_SIMD {
 // A slab, the columns that are folded and multiplied at once, is few columns: its samples stay in
 // the nearest cache. Folded, it lies position by position, a row a sequence.
 
-template <typename Element, int64_t lanes>
-PIXMIM_TARGET PIXMIM_ALWAYS_INLINE void copy_part(const Element* from, int64_t count,
-                                                  Element (&to)[lanes]) {
-  for (int64_t i = 0; i < lanes; ++i) to[i] = i < count ? from[i] : Element(0);
-}
-
 /// A register of samples; `part` of them, if not 0, and zeros.
 template <typename V, typename Element>
 PIXMIM_TARGET PIXMIM_ALWAYS_INLINE V load_samples(const Element* from, int64_t part) {
   Element filled[V::lanes];
   if (part != 0) {
-    copy_part(from, part, filled);
+    for (int64_t i = 0; i < V::lanes; ++i) filled[i] = i < part ? from[i] : Element(0);
     from = filled;
   }
   if constexpr (std::is_same_v<Element, uint8_t>) {
