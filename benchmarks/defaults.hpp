@@ -91,6 +91,7 @@ inline double peak_kibibytes(const std::function<at::Tensor()>& call) {
   std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
   const double before = status("VmRSS");
   const at::Tensor result = call();
+  wait_for(result);
   const double peak = status("VmHWM");
   if (before < 0 || peak < 0) return -1;
   return std::max(0.0, peak - before - static_cast<double>(result.nbytes()) / 1024);

@@ -206,7 +206,8 @@ void add_patches(bool norm_pix) {
   constexpr int64_t p = pixmim_bench::patch_size;
   const at::Tensor images = images_of(row);
   const int64_t tokens = row.height / p * (row.width / p);
-  const at::Tensor mask = at::rand({row.batch, tokens}).lt(pixmim_bench::mask_ratio);
+  const at::Tensor mask =
+      at::rand({row.batch, tokens}).lt(pixmim_bench::mask_ratio).to(pixmim_bench::device());
   const auto options = pixmim::TargetPatchesOptions(p).norm_pix(norm_pix);
   for (const int threads : pixmim_bench::thread_counts()) {
     const std::string end = "/" + axes_of(row) + "/p:" + std::to_string(p) +
