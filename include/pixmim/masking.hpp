@@ -44,6 +44,19 @@ TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
 /// Example: auto mask = pixmim::mask_from_noise(at::rand({64, 196}), 0.75);
 TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 
+/// Noise that depends on the seed and on each sample's own number and epoch alone, not on the batch
+/// that it is in, the worker or the rank: the masks of a run that is resumed, or spread anew.
+///
+/// Shape:   index [N] and epoch [N] (or [], one for all) int64 >= 0, on the CPU; result [N,tokens].
+/// Dtype:   float32, uniform in [0, 1), on the CPU.
+/// Random:  Philox4x32-10; the crops' `sample(height, width, seed, index, epoch)` draws from other
+///          streams of the same key.
+/// Throws:  c10::Error on another shape, dtype or device, a negative index, or tokens <= 0.
+/// Example: auto noise = pixmim::keyed_noise(batch.index, batch.epoch, 196, /*seed=*/0);
+///          auto mask = pixmim::mask_from_noise(noise.to(device), 0.75);
+at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
+                       uint64_t seed);
+
 /// Hides blocks of block x block tokens together, so that a larger image is as hard as a small one.
 ///
 /// Shape:   mask [batch,grid_h*grid_w]. Blocks at the border are cut where the grid does not

@@ -79,6 +79,9 @@ class RandomResizedCrop : public detail::DatasetTransform<RandomResizedCrop> {
   /// Crops a given box. Throws: c10::Error if the box is empty or not inside the image.
   at::Tensor apply(const at::Tensor& image, const CropWindow& window) const;
 
+  /// Crops into `out` [C,size,size], which may be a view: a place of a pinned batch, say.
+  void apply_out(const at::Tensor& out, const at::Tensor& image, const CropWindow& window) const;
+
   const RandomResizedCropOptions& options() const noexcept { return options_; }
 
  private:

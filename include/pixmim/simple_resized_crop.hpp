@@ -87,6 +87,9 @@ class SimpleResizedCrop : public detail::DatasetTransform<SimpleResizedCrop> {
   /// Crops at a given place. Throws: c10::Error if the window is not inside the padded image.
   at::Tensor apply(const at::Tensor& image, const CropWindow& window) const;
 
+  /// Crops into `out` [C,size,size], which may be a view: a place of a pinned batch, say.
+  void apply_out(const at::Tensor& out, const at::Tensor& image, const CropWindow& window) const;
+
   /// Height and width that a photo has after the resize, before the padding.
   std::array<int64_t, 2> resized(int64_t height, int64_t width) const;
 

@@ -38,17 +38,26 @@ class GeneratorBits {
   at::Generator generator_;
 };
 
-/// 64 random bits a call, from Philox4x32-10 (Salmon et al., SC 2011) keyed by `seed`; streams of
-/// different (index, epoch) never meet.
+/// What the bits of a sample are for: each purpose has a stream of its own.
+enum class KeyedPurpose : uint64_t { Window = 0, Mask = 1 };
+
+/// Random bits from Philox4x32-10 (Salmon et al., SC 2011) keyed by `seed`; streams of different
+/// (index, epoch, purpose) never meet.
 class KeyedBits {
  public:
-  KeyedBits(uint64_t seed, uint64_t index, uint64_t epoch) : engine_(seed, index, 0) {
-    engine_.set_offset(epoch << 32);  // leaves 2^32 blocks of four numbers to each epoch
+  KeyedBits(uint64_t seed, uint64_t index, uint64_t epoch, KeyedPurpose purpose)
+      : engine_(seed, index, 0) {
+    // The counter's low half in blocks of four numbers: 2^32 of them an epoch, 2^31 a purpose.
+    engine_.set_offset(epoch << 32 | static_cast<uint64_t>(purpose) << 31);
   }
 
+  /// 32 bits.
+  uint32_t word() { return engine_(); }
+
+  /// 64 bits.
   uint64_t operator()() {
-    const uint64_t high = engine_();
-    return high << 32 | engine_();
+    const uint64_t high = word();
+    return high << 32 | word();
   }
 
  private:

@@ -88,7 +88,7 @@ inline CropWindow RandomResizedCrop::sample(int64_t height, int64_t width,
 
 inline CropWindow RandomResizedCrop::sample(int64_t height, int64_t width, uint64_t seed,
                                             uint64_t index, uint64_t epoch) const {
-  return draw(height, width, detail::KeyedBits(seed, index, epoch));
+  return draw(height, width, detail::KeyedBits(seed, index, epoch, detail::KeyedPurpose::Window));
 }
 
 inline at::Tensor RandomResizedCrop::apply(const at::Tensor& image,
@@ -114,6 +114,11 @@ inline at::Tensor RandomResizedCrop::apply(const at::Tensor& image,
                               detail::index_range(0, size, window.flip), options_.interpolation(),
                               options_.pass_order()),
       options_);
+}
+
+inline void RandomResizedCrop::apply_out(const at::Tensor& out, const at::Tensor& image,
+                                         const CropWindow& window) const {
+  out.copy_(apply(image, window));
 }
 
 inline at::Tensor RandomResizedCrop::operator()(const at::Tensor& image) const {

@@ -67,7 +67,7 @@ inline CropWindow SimpleResizedCrop::sample(int64_t height, int64_t width,
 
 inline CropWindow SimpleResizedCrop::sample(int64_t height, int64_t width, uint64_t seed,
                                             uint64_t index, uint64_t epoch) const {
-  return draw(height, width, detail::KeyedBits(seed, index, epoch));
+  return draw(height, width, detail::KeyedBits(seed, index, epoch, detail::KeyedPurpose::Window));
 }
 
 inline at::Tensor SimpleResizedCrop::apply(const at::Tensor& image,
@@ -96,6 +96,11 @@ inline at::Tensor SimpleResizedCrop::apply(const at::Tensor& image,
       detail::resize_and_pick(image, resized_size, rows, columns, options_.interpolation(),
                               options_.pass_order()),
       options_);
+}
+
+inline void SimpleResizedCrop::apply_out(const at::Tensor& out, const at::Tensor& image,
+                                         const CropWindow& window) const {
+  out.copy_(apply(image, window));
 }
 
 inline at::Tensor SimpleResizedCrop::operator()(const at::Tensor& image) const {

@@ -2,6 +2,7 @@
 // The bodies of the mask makers.
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
@@ -11,6 +12,7 @@
 
 #include "pixmim/detail/masking/block.hpp"
 #include "pixmim/detail/masking/order.hpp"
+#include "pixmim/detail/random.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -73,7 +75,43 @@ inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens
               ": expected a finite max_aspect >= min_aspect, ", min_aspect, ", got ", max_aspect);
 }
 
+/// Numbers >= 0 on the CPU.
+inline void expect_sample_numbers(const char* caller, const char* name, const at::Tensor& numbers) {
+  expect_defined(caller, name, numbers);
+  TORCH_CHECK(numbers.device().is_cpu(), caller, ": expected ", name, " on the CPU, got ",
+              numbers.device());
+  TORCH_CHECK_TYPE(numbers.scalar_type() == at::kLong, caller, ": expected ", name,
+                   " of dtype int64, got ", numbers.scalar_type());
+  TORCH_CHECK(numbers.numel() == 0 || numbers.min().item<int64_t>() >= 0, caller, ": expected ",
+              name, " >= 0, got ", numbers.min().item<int64_t>());
+}
+
 }  // namespace detail
+
+inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
+                              uint64_t seed) {
+  constexpr auto caller = "keyed_noise";
+  detail::expect_sample_numbers(caller, "index", index);
+  detail::expect_sample_numbers(caller, "epoch", epoch);
+  TORCH_CHECK(index.dim() == 1, caller, ": expected index of shape [N], got ", index.sizes());
+  TORCH_CHECK(epoch.dim() == 0 || epoch.sizes() == index.sizes(), caller,
+              ": expected epoch of the shape of index, ", index.sizes(), ", or [], got ",
+              epoch.sizes());
+  detail::expect_positive(caller, "tokens", tokens);
+
+  const at::Tensor indices = index.contiguous();
+  const at::Tensor epochs = epoch.expand(index.sizes()).contiguous();
+  at::Tensor noise = at::empty({index.size(0), tokens}, at::kFloat);
+  auto* out = noise.mutable_data_ptr<float>();
+  for (int64_t n = 0; n < index.size(0); ++n) {
+    detail::KeyedBits bits(seed, static_cast<uint64_t>(indices.const_data_ptr<int64_t>()[n]),
+                           static_cast<uint64_t>(epochs.const_data_ptr<int64_t>()[n]),
+                           detail::KeyedPurpose::Mask);
+    // As many bits as a float holds.
+    for (int64_t i = 0; i < tokens; ++i) *out++ = static_cast<float>(bits.word() >> 8) * 0x1p-24F;
+  }
+  return noise;
+}
 
 inline TokenMask mask_from_noise(const at::Tensor& noise, double ratio) {
   constexpr auto caller = "mask_from_noise";
