@@ -32,6 +32,12 @@ std::string_view member_name(archive_entry* entry) {
   return {};
 }
 
+/// What libarchive says of its last failure, if it says anything.
+std::string failure(archive* reader) {
+  const char* text = archive_error_string(reader);
+  return text != nullptr ? text : "it cannot be read as a tar file";
+}
+
 /// Whether the member's own bytes are in the file, one after the other: no link, no holes.
 bool is_plain_file(archive_entry* entry) {
   return archive_entry_filetype(entry) == AE_IFREG && archive_entry_hardlink(entry) == nullptr &&
@@ -55,7 +61,7 @@ Archive open_plain_tar(const fs::path& shard) {
                              "unpack it with gunzip, unxz or unzstd to a .tar");
   }
   if (opened != ARCHIVE_OK) {
-    throw std::runtime_error(shard.string() + ": " + archive_error_string(reader.get()));
+    throw std::runtime_error(shard.string() + ": " + failure(reader.get()));
   }
   return reader;
 }
@@ -67,10 +73,11 @@ TarIndex read_index(const fs::path& shard, int64_t file_size) {
   for (;;) {
     const int result = archive_read_next_header(reader.get(), &entry);
     if (result == ARCHIVE_EOF) break;
-    if (result < ARCHIVE_WARN) {
-      // ARCHIVE_RETRY: one bad header; the next sound one is looked for. Else it is the end.
-      if (index.damage.empty()) index.damage = archive_error_string(reader.get());
-      if (result == ARCHIVE_RETRY) continue;
+    // One bad header: the next sound one is looked for. A failure beyond that is the end.
+    const bool bad_header = result == ARCHIVE_RETRY;
+    if (bad_header || result < ARCHIVE_WARN) {
+      if (index.damage.empty()) index.damage = failure(reader.get());
+      if (bad_header) continue;
       break;
     }
     // What libarchive has read of the file up to here is the member's header and all before it.

@@ -165,9 +165,11 @@ TEST_CASE("a decoder uses its memory again, and frees a giant's", "[data_path]")
     CHECK(decoder.decode(bytes_of(images / "alpha.png")).const_data_ptr() == memory);
     CHECK(decoder.decode(large).const_data_ptr() == memory);
   }
-  // 69 MB: it does not stay with the decoder, so that the tensor is its only user.
-  const auto giant = decoder.decode(jpeg(4800, 4800));
-  CHECK(giant.storage().use_count() == 1);
+  auto giant = decoder.decode(jpeg(4800, 4800));  // 69 MB
+  const auto its_memory = giant.storage().getWeakStorageImpl();
+  CHECK_FALSE(its_memory.expired());
+  giant.reset();
+  CHECK(its_memory.expired());
   CHECK(decoder.decode(small).const_data_ptr() == memory);
 }
 

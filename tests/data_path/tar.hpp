@@ -22,7 +22,8 @@ inline void write_tar(const std::filesystem::path& path, const Members& members,
                       const std::string& format = "ustar", const std::string& filter = "") {
   archive* writer = archive_write_new();
   const auto check = [writer](int code) {
-    if (code != ARCHIVE_OK) throw std::runtime_error(archive_error_string(writer));
+    // A warning: a name that the locale cannot show.
+    if (code < ARCHIVE_WARN) throw std::runtime_error(archive_error_string(writer));
   };
   check(archive_write_set_format_by_name(writer, format.c_str()));
   if (!filter.empty()) check(archive_write_add_filter_by_name(writer, filter.c_str()));
