@@ -84,7 +84,7 @@ class RandomResizedCrop : public CropTransform<RandomResizedCrop> {
   CropWindow draw(int64_t height, int64_t width, Bits bits) const;
 
   RandomResizedCropOptions options_;
-  std::optional<at::Generator> generator_;
+  at::Generator generator_;  // undefined: the default one
 };
 
 }  // namespace v0

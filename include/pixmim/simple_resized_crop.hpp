@@ -86,7 +86,7 @@ class SimpleResizedCrop : public CropTransform<SimpleResizedCrop> {
   CropWindow draw(int64_t height, int64_t width, Bits bits) const;
 
   SimpleResizedCropOptions options_;
-  std::optional<at::Generator> generator_;
+  at::Generator generator_;  // undefined: the default one
 };
 
 }  // namespace v0

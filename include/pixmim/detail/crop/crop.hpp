@@ -124,18 +124,53 @@ class Cropper {
     return at::empty(shape, photos[0].options().dtype(dtype_));
   }
 
-  /// Crops one photo into `out` [C,size,size].
+  /// Crops one photo into `out` [C,size,size]. On the CPU nothing is allocated.
   void crop(const at::Tensor& photo, const CropGeometry& geometry, const at::Tensor& out) const {
     expect_out(out, {photo.size(2), size_, size_}, photo);
-    crop_all({photo}, {geometry}, out.defined() ? out.unsqueeze(0) : out);
+    if (!out.is_cpu()) return crop_by_operators_into(out, photo, geometry);
+    if (!has_whole_rows(out)) {
+      const at::Tensor rows = empty(photo);
+      crop(photo, geometry, rows);
+      out.copy_(rows);
+      return;
+    }
+    CropWorkspaces::Lease workspace(*workspaces_);
+    crop_photo(pixels_of(photo), geometry,
+               place_of(out, out.mutable_data_ptr(), out.stride(0), out.stride(1)), *workspace);
   }
 
   /// Crops each photo into its part of `out` [N,C,size,size].
   void crop(const std::vector<at::Tensor>& photos, const std::vector<CropGeometry>& geometries,
             const at::Tensor& out) const {
-    expect_out(out, {static_cast<int64_t>(photos.size()), photos[0].size(2), size_, size_},
-               photos[0]);
-    crop_all(photos, geometries, out);
+    const auto count = static_cast<int64_t>(photos.size());
+    expect_out(out, {count, photos[0].size(2), size_, size_}, photos[0]);
+    if (!out.is_cpu()) {
+      for (int64_t i = 0; i < count; ++i) {
+        crop_by_operators_into(out.select(0, i), photos[static_cast<std::size_t>(i)],
+                               geometries[static_cast<std::size_t>(i)]);
+      }
+      return;
+    }
+    if (!has_whole_rows(out)) {
+      const at::Tensor rows = empty(photos);
+      crop(photos, geometries, rows);
+      out.copy_(rows);
+      return;
+    }
+    auto* const data = static_cast<char*>(out.mutable_data_ptr());
+    const int64_t image_bytes = out.stride(0) * static_cast<int64_t>(out.element_size());
+    // Below this many pixels a thread costs more than it brings.
+    constexpr int64_t pixels_a_thread = int64_t{1} << 15;
+    parallel_for(count, std::max<int64_t>(1, pixels_a_thread / (size_ * size_)),
+                 [&](int64_t begin, int64_t end) {
+                   CropWorkspaces::Lease workspace(*workspaces_);
+                   for (int64_t i = begin; i < end; ++i) {
+                     crop_photo(pixels_of(photos[static_cast<std::size_t>(i)]),
+                                geometries[static_cast<std::size_t>(i)],
+                                place_of(out, data + i * image_bytes, out.stride(1), out.stride(2)),
+                                *workspace);
+                   }
+                 });
   }
 
  private:
@@ -147,45 +182,36 @@ class Cropper {
                      ", got ", out.scalar_type());
   }
 
-  void crop_all(const std::vector<at::Tensor>& photos, const std::vector<CropGeometry>& geometries,
-                const at::Tensor& out) const {
-    if (!out.is_cpu()) {
-      const c10::DeviceGuard device_guard(out.device());
-      for (std::size_t i = 0; i < photos.size(); ++i) {
-        const at::Tensor pixels = crop_by_operators(photos[i], geometries[i]);
-        out.select(0, static_cast<int64_t>(i))
-            .copy_(normalize_ ? normalize_by_operators(pixels, mean_, std_, dtype_) : pixels);
-      }
-      return;
-    }
-    if (out.stride(3) != 1 && size_ > 1) {  // the engine writes whole rows
-      const at::Tensor rows = at::empty(out.sizes(), out.options());
-      crop_all(photos, geometries, rows);
-      out.copy_(rows);
-      return;
-    }
-    const auto bytes = [&](int64_t dimension) {
-      return out.stride(dimension) * static_cast<int64_t>(out.element_size());
-    };
-    auto* const data = static_cast<char*>(out.mutable_data_ptr());
-    const auto count = static_cast<int64_t>(photos.size());
-    // Below this many pixels a thread costs more than it brings.
-    constexpr int64_t pixels_a_thread = int64_t{1} << 15;
-    parallel_for(count, std::max<int64_t>(1, pixels_a_thread / (size_ * size_)),
-                 [&](int64_t begin, int64_t end) {
-                   CropWorkspaces::Lease workspace(*workspaces_);
-                   for (int64_t i = begin; i < end; ++i) {
-                     const at::Tensor& photo = photos[static_cast<std::size_t>(i)];
-                     const auto* pixels = photo.const_data_ptr<uint8_t>();
-                     const auto* memory = static_cast<const uint8_t*>(photo.storage().data());
-                     crop_photo({pixels, photo.size(2), photo.stride(0), photo.stride(1),
-                                 photo.stride(2), memory + photo.storage().nbytes()},
-                                geometries[static_cast<std::size_t>(i)],
-                                {data + i * bytes(0), size_, bytes(1), bytes(2), dtype_,
-                                 normalize_ ? &*values_ : nullptr, divide_},
-                                *workspace);
-                   }
-                 });
+  /// The engine writes along rows: not into a channels-last tensor.
+  bool has_whole_rows(const at::Tensor& out) const { return out.stride(-1) == 1 || size_ == 1; }
+
+  void crop_by_operators_into(const at::Tensor& out, const at::Tensor& photo,
+                              const CropGeometry& geometry) const {
+    const c10::DeviceGuard device_guard(out.device());
+    const at::Tensor pixels = crop_by_operators(photo, geometry);
+    out.copy_(normalize_ ? normalize_by_operators(pixels, mean_, std_, dtype_) : pixels);
+  }
+
+  static Photo pixels_of(const at::Tensor& photo) {
+    const auto* memory = static_cast<const uint8_t*>(photo.storage().data());
+    return {photo.const_data_ptr<uint8_t>(),
+            photo.size(2),
+            photo.stride(0),
+            photo.stride(1),
+            photo.stride(2),
+            memory + photo.storage().nbytes()};
+  }
+
+  CropOutput place_of(const at::Tensor& out, void* data, int64_t channel_stride,
+                      int64_t row_stride) const {
+    const auto element = static_cast<int64_t>(out.element_size());
+    return {static_cast<char*>(data),
+            size_,
+            channel_stride * element,
+            row_stride * element,
+            dtype_,
+            normalize_ ? &*values_ : nullptr,
+            divide_};
   }
 
   const char* caller_;

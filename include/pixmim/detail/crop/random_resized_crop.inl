@@ -29,7 +29,7 @@ inline RandomResizedCrop::RandomResizedCrop(RandomResizedCropOptions options,
                                             std::optional<at::Generator> generator)
     : CropTransform(std::make_shared<detail::Cropper>(detail::random_resized_crop_name, options)),
       options_(std::move(options)),
-      generator_(std::move(generator)) {
+      generator_(generator.value_or(at::Generator())) {
   detail::expect_range("scale", options_.scale());
   detail::expect_range("ratio", options_.ratio());
 }

@@ -19,7 +19,7 @@ inline SimpleResizedCrop::SimpleResizedCrop(SimpleResizedCropOptions options,
                                             std::optional<at::Generator> generator)
     : CropTransform(std::make_shared<detail::Cropper>(detail::simple_resized_crop_name, options)),
       options_(std::move(options)),
-      generator_(std::move(generator)) {
+      generator_(generator.value_or(at::Generator())) {
   constexpr int64_t largest = int64_t{1} << 24;
   TORCH_CHECK(options_.padding() >= 0 && options_.padding() <= largest,
               detail::simple_resized_crop_name, ": expected padding in [0, ", largest, "], got ",
