@@ -36,6 +36,15 @@ struct FourNumbers {
   PIXMIM_ALWAYS_INLINE void add_product(FourNumbers numbers, int32_t weight) {
     values += numbers.values * weight;
   }
+  /// The bytes that sums of weighted bytes make: 0..255.
+  PIXMIM_ALWAYS_INLINE void store_rounded(uint8_t* to) const {
+    const Register shifted = values >> weight_bits;
+    const Register not_negative = shifted & ~(shifted >> 31);
+    const Register too_large = (255 - not_negative) >> 31;
+    typedef uint8_t Bytes __attribute__((vector_size(4)));
+    const Bytes bytes = __builtin_convertvector(not_negative | too_large, Bytes);
+    std::memcpy(to, &bytes, sizeof bytes);
+  }
 #else
   int32_t values[4];
 
@@ -47,6 +56,11 @@ struct FourNumbers {
   }
   void add_product(FourNumbers numbers, int32_t weight) {
     for (int i = 0; i < 4; ++i) values[i] += numbers.values[i] * weight;
+  }
+  void store_rounded(uint8_t* to) const {
+    for (int i = 0; i < 4; ++i) {
+      to[i] = static_cast<uint8_t>(std::clamp(values[i] >> weight_bits, 0, 255));
+    }
   }
 #endif
 };
@@ -69,10 +83,6 @@ struct WeightedSums {
     sums.add_product(bytes.first, weights.weight(0));
     sums.add_product(bytes.second, weights.weight(1));
   }
-  /// A sum as a byte.
-  PIXMIM_ALWAYS_INLINE uint8_t byte(int i) const {
-    return static_cast<uint8_t>(std::clamp(sums.values[i] >> weight_bits, 0, 255));
-  }
 };
 
 /// Four pixels of `stride` bytes.
@@ -94,10 +104,11 @@ struct PixelBytes {
 /// `lines[c]`.
 PIXMIM_ALWAYS_INLINE void store_columns(const WeightedSums (&sums)[4][4], uint8_t* const* lines,
                                         int64_t column) {
-  for (int i = 0; i < 16; ++i) {
-    for (int channel = 0; channel < 4; ++channel) {
-      lines[channel][column + i] = sums[i / 4][i % 4].byte(channel);
-    }
+  uint8_t bytes[16][4];
+  PIXMIM_UNROLL
+  for (int i = 0; i < 16; ++i) sums[i / 4][i % 4].sums.store_rounded(bytes[i]);
+  for (int channel = 0; channel < 4; ++channel) {
+    for (int i = 0; i < 16; ++i) lines[channel][column + i] = bytes[i][channel];
   }
 }
 
@@ -109,7 +120,8 @@ PIXMIM_ALWAYS_INLINE void interleave(const uint8_t* a, const uint8_t* b, BytePai
 
 /// Stores what the sums of `interleave`d pairs make.
 PIXMIM_ALWAYS_INLINE void store_bytes(const WeightedSums (&sums)[4], uint8_t* to) {
-  for (int i = 0; i < 16; ++i) to[i] = sums[i / 4].byte(i % 4);
+  PIXMIM_UNROLL
+  for (int i = 0; i < 4; ++i) sums[i].sums.store_rounded(to + 4 * i);
 }
 
 }  // namespace portable
