@@ -35,11 +35,15 @@ struct WeightedSums {
     return {_mm256_setzero_si256(), _mm256_set1_epi32(whole_weight / 2)};
   }
   PIXMIM_INLINE void add(BytePairs bytes, const WeightPair& weights) {
-    int32_t digits[2];
-    static_assert(sizeof digits == sizeof weights);
-    __builtin_memcpy(digits, &weights, sizeof digits);
-    high = _mm256_add_epi32(high, _mm256_madd_epi16(bytes.words, _mm256_set1_epi32(digits[0])));
-    low = _mm256_add_epi32(low, _mm256_madd_epi16(bytes.words, _mm256_set1_epi32(digits[1])));
+    high = add_products(high, bytes, weights.high);
+    low = add_products(low, bytes, weights.low);
+  }
+  PIXMIM_INLINE static __m256i add_products(__m256i sums, BytePairs bytes,
+                                            const int16_t (&digits)[2]) {
+    // Read from memory right into all lanes: out of a general register it would cost a shuffle.
+    int32_t both;
+    __builtin_memcpy(&both, digits, sizeof both);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(bytes.words, _mm256_set1_epi32(both)));
   }
   PIXMIM_INLINE __m256i rounded() const {
     const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, WeightPair::digit_bits), low);

@@ -35,11 +35,15 @@ struct WeightedSums {
     return {_mm512_setzero_si512(), _mm512_set1_epi32(whole_weight / 2)};
   }
   PIXMIM_INLINE void add(BytePairs bytes, const WeightPair& weights) {
-    int32_t digits[2];
-    static_assert(sizeof digits == sizeof weights);
-    __builtin_memcpy(digits, &weights, sizeof digits);
-    high = _mm512_add_epi32(high, _mm512_madd_epi16(bytes.words, _mm512_set1_epi32(digits[0])));
-    low = _mm512_add_epi32(low, _mm512_madd_epi16(bytes.words, _mm512_set1_epi32(digits[1])));
+    high = add_products(high, bytes, weights.high);
+    low = add_products(low, bytes, weights.low);
+  }
+  PIXMIM_INLINE static __m512i add_products(__m512i sums, BytePairs bytes,
+                                            const int16_t (&digits)[2]) {
+    // Read from memory right into all lanes: out of a general register it would cost a shuffle.
+    int32_t both;
+    __builtin_memcpy(&both, digits, sizeof both);
+    return _mm512_add_epi32(sums, _mm512_madd_epi16(bytes.words, _mm512_set1_epi32(both)));
   }
   PIXMIM_INLINE __m512i rounded() const {
     // All lanes are kept: GCC 12 warns about the forms without a mask.
