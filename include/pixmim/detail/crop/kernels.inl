@@ -175,98 +175,123 @@ PIXMIM_TARGET inline void write_row(const uint8_t* bytes, int64_t channel, int64
   }
 }
 
-/// A resized row to each place that shows it: the first is computed, the others copied.
-PIXMIM_TARGET inline void show_row(const uint8_t* row, int64_t plane_bytes, int64_t position,
-                                   int64_t first_channel, int64_t channels,
-                                   const CropWorkspace& workspace, const CropOutput& out) {
-  const int64_t first = workspace.first_place[static_cast<std::size_t>(position)];
-  for (int64_t c = 0; c < channels; ++c) {
-    const int64_t channel = first_channel + c;
-    write_row(row + c * plane_bytes, channel, first, out);
-    for (int64_t place = first;
-         (place = workspace.next_place[static_cast<std::size_t>(place)]) >= 0;) {
-      std::memcpy(out.row(channel, place), out.row(channel, first),
-                  static_cast<std::size_t>(out.row_bytes()));
+/// Both passes over up to four channels, row by row: what lies between them stays in the nearest
+/// caches. Channels lie apart in what a pass leaves: a row is a line of `plane_bytes` for each.
+template <int stride>
+class Passes {
+ public:
+  Passes(PhotoRows& input, int64_t first_channel, int64_t positions, CropWorkspace& workspace,
+         const CropOutput& out)
+      : input_(input),
+        first_channel_(first_channel),
+        positions_(positions),
+        workspace_(workspace),
+        out_(out),
+        plane_bytes_((out.size + 63) / 64 * 64),
+        row_bytes_(input.channels() * plane_bytes_),
+        resized_(workspace.resized.of_size(rows_at_once * row_bytes_ + plane_bytes_)),
+        nowhere_(resized_ + rows_at_once * row_bytes_) {
+    workspace.row_pointers.resize(static_cast<std::size_t>(2 * workspace.rows.pairs));
+  }
+
+  PIXMIM_TARGET void horizontal_first() {
+    const TapTable& vertical = workspace_.rows;
+    int64_t slots = 1;
+    while (slots < 2 * vertical.pairs + rows_at_once) slots *= 2;
+    uint8_t* const ring = workspace_.halfway.of_size(slots * row_bytes_);
+    const auto ring_row = [&](int64_t y) { return ring + (y & (slots - 1)) * row_bytes_; };
+    int64_t next = vertical.begin;
+    for (int64_t k = 0; k < positions_; ++k) {
+      const TapRange taps = vertical.range(k);
+      for (; next < taps.high; next += rows_at_once) {
+        for (int64_t r = 0; r < rows_at_once; ++r) {
+          from_[r] = input_[std::min(next + r, vertical.end - 1)];
+          send_to(r, ring_row(next + r));
+        }
+        resample_columns<stride>(from_, workspace_.columns, out_.size, lines_);
+      }
+      if (taps.count() == 1) {  // its weight is 1
+        show(k, ring_row(taps.low));
+      } else {
+        list_rows(taps, ring_row);
+        resample_rows(workspace_.row_pointers.data(), vertical.weights_of(k), taps.count(),
+                      row_bytes_, resized_);
+        show(k, resized_);
+      }
     }
   }
-}
 
-/// Both passes over up to four channels, row by row: what lies between them stays in the nearest cache.
+  PIXMIM_TARGET void vertical_first() {
+    const TapTable& vertical = workspace_.rows;
+    const int64_t halfway_bytes = (input_.row_bytes() + input_.margin() + 63) / 64 * 64;
+    uint8_t* const halfway = workspace_.halfway.of_size(rows_at_once * halfway_bytes);
+    for (int64_t r = 0; r < rows_at_once; ++r) {
+      from_[r] = halfway + r * halfway_bytes;
+      send_to(r, resized_ + r * row_bytes_);
+    }
+    for (int64_t k = 0; k < positions_; k += rows_at_once) {
+      const int64_t some = std::min(rows_at_once, positions_ - k);
+      for (int64_t r = 0; r < some; ++r) {
+        const TapRange taps = vertical.range(k + r);
+        list_rows(taps, [&](int64_t y) { return input_[y]; });
+        resample_rows(workspace_.row_pointers.data(), vertical.weights_of(k + r), taps.count(),
+                      input_.row_bytes(), halfway + r * halfway_bytes);
+      }
+      resample_columns<stride>(from_, workspace_.columns, out_.size, lines_);
+      for (int64_t r = 0; r < some; ++r) show(k + r, resized_ + r * row_bytes_);
+    }
+  }
+
+ private:
+  /// Lets row `r` of the next horizontal pass go to `line`; channels that the photograph does not have, to
+  /// nowhere.
+  void send_to(int64_t r, uint8_t* line) {
+    for (int64_t c = 0; c < 4; ++c) {
+      lines_[4 * r + c] = c < input_.channels() ? line + c * plane_bytes_ : nowhere_;
+    }
+  }
+
+  template <typename RowOf>
+  void list_rows(TapRange taps, const RowOf& row_of) {
+    const uint8_t** pointers = workspace_.row_pointers.data();
+    for (int64_t y = taps.low; y < taps.high; ++y) *pointers++ = row_of(y);
+  }
+
+  /// A resized row to each place that shows it: the first is computed, the others copied.
+  PIXMIM_TARGET void show(int64_t position, const uint8_t* row) {
+    const int64_t first = workspace_.first_place[static_cast<std::size_t>(position)];
+    const auto after = [&](int64_t place) {
+      return workspace_.next_place[static_cast<std::size_t>(place)];
+    };
+    for (int64_t c = 0; c < input_.channels(); ++c) {
+      const int64_t channel = first_channel_ + c;
+      write_row(row + c * plane_bytes_, channel, first, out_);
+      for (int64_t place = after(first); place >= 0; place = after(place)) {
+        std::memcpy(out_.row(channel, place), out_.row(channel, first),
+                    static_cast<std::size_t>(out_.row_bytes()));
+      }
+    }
+  }
+
+  PhotoRows& input_;
+  int64_t first_channel_;
+  int64_t positions_;
+  CropWorkspace& workspace_;
+  const CropOutput& out_;
+  int64_t plane_bytes_;
+  int64_t row_bytes_;
+  uint8_t* resized_;
+  uint8_t* nowhere_;
+  const uint8_t* from_[rows_at_once];
+  uint8_t* lines_[4 * rows_at_once];
+};
+
 template <int stride>
 PIXMIM_TARGET void crop_channels(PhotoRows& input, int64_t first_channel, bool vertical_first,
                                  int64_t positions, CropWorkspace& workspace,
                                  const CropOutput& out) {
-  const TapTable& vertical = workspace.rows;
-  const int64_t channels = input.channels();
-  const int64_t columns = out.size;
-  const int64_t plane_bytes = (columns + 63) / 64 * 64;
-  const int64_t line_bytes = channels * plane_bytes;
-  const int64_t most_taps = 2 * vertical.pairs;
-  workspace.row_pointers.resize(static_cast<std::size_t>(most_taps));
-  const uint8_t** const tap_rows = workspace.row_pointers.data();
-
-  const uint8_t* rows[rows_at_once];
-  uint8_t* lines[4 * rows_at_once];
-  // Where the channels of a row go that the photograph does not have.
-  uint8_t* const nowhere = workspace.resized.of_size((rows_at_once * 4 + 1) * plane_bytes);
-  uint8_t* const resized = nowhere + plane_bytes;
-  const auto lines_of = [&](int64_t row, uint8_t* line) {
-    for (int64_t c = 0; c < 4; ++c) {
-      lines[4 * row + c] = c < channels ? line + c * plane_bytes : nowhere;
-    }
-  };
-  const auto taps_of = [&](int64_t k, const auto& row_of) {
-    const int64_t low = vertical.low[static_cast<std::size_t>(k)];
-    const int64_t count = vertical.count[static_cast<std::size_t>(k)];
-    for (int64_t t = 0; t < count; ++t) tap_rows[t] = row_of(low + t);
-    return count;
-  };
-
-  if (vertical_first) {
-    const int64_t bytes = input.row_bytes();
-    const int64_t halfway_bytes = (bytes + input.margin() + 63) / 64 * 64;
-    uint8_t* const halfway = workspace.halfway.of_size(rows_at_once * halfway_bytes);
-    for (int64_t k = 0; k < positions; k += rows_at_once) {
-      const int64_t some = std::min(rows_at_once, positions - k);
-      for (int64_t r = 0; r < rows_at_once; ++r) {
-        uint8_t* const to = halfway + r * halfway_bytes;
-        rows[r] = to;
-        lines_of(r, resized + r * 4 * plane_bytes);
-        if (r >= some) continue;
-        const int64_t count = taps_of(k + r, [&](int64_t y) { return input[y]; });
-        resample_rows(tap_rows, vertical.weights_of(k + r), count, bytes, to);
-      }
-      resample_columns<stride>(rows, workspace.columns, columns, lines);
-      for (int64_t r = 0; r < some; ++r) {
-        show_row(lines[4 * r], plane_bytes, k + r, first_channel, channels, workspace, out);
-      }
-    }
-    return;
-  }
-
-  int64_t slots = 1;
-  while (slots < most_taps + rows_at_once) slots *= 2;
-  uint8_t* const ring = workspace.halfway.of_size(slots * line_bytes);
-  const auto ring_row = [&](int64_t y) { return ring + (y & (slots - 1)) * line_bytes; };
-  int64_t next = vertical.begin;
-  for (int64_t k = 0; k < positions; ++k) {
-    const int64_t high =
-        vertical.low[static_cast<std::size_t>(k)] + vertical.count[static_cast<std::size_t>(k)];
-    for (; next < high; next += rows_at_once) {
-      for (int64_t r = 0; r < rows_at_once; ++r) {
-        rows[r] = input[std::min(next + r, vertical.end - 1)];
-        lines_of(r, ring_row(next + r));
-      }
-      resample_columns<stride>(rows, workspace.columns, columns, lines);
-    }
-    const int64_t count = taps_of(k, ring_row);
-    const uint8_t* row = tap_rows[0];
-    if (count > 1) {
-      resample_rows(tap_rows, vertical.weights_of(k), count, line_bytes, resized);
-      row = resized;
-    }
-    show_row(row, plane_bytes, k, first_channel, channels, workspace, out);
-  }
+  Passes<stride> passes(input, first_channel, positions, workspace, out);
+  vertical_first ? passes.vertical_first() : passes.horizontal_first();
 }
 
 }  // namespace crop

@@ -59,8 +59,11 @@ class PhotoRows {
     uint8_t* const copy = copies_ + slot * slot_bytes_;
     if (held_[slot] != y) {
       held_[slot] = y;
-      in_place_ ? static_cast<void>(std::memcpy(copy, row, static_cast<std::size_t>(row_bytes_)))
-                : gather(row, copy);
+      if (in_place_) {
+        std::memcpy(copy, row, static_cast<std::size_t>(row_bytes_));
+      } else {
+        gather(row, copy);
+      }
     }
     return copy;
   }

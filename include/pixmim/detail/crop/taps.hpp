@@ -115,6 +115,10 @@ struct TapTable {
   int64_t begin = 0;
   int64_t end = 0;
 
+  TapRange range(int64_t output) const {
+    const auto k = static_cast<std::size_t>(output);
+    return {low[k], low[k] + count[k]};
+  }
   const WeightPair* weights_of(int64_t output) const {
     return weights.data() + static_cast<std::size_t>(output * pairs);
   }
@@ -130,20 +134,18 @@ struct TapTable {
     begin = INT64_MAX;
     end = 0;
     for (int64_t k = 0; k < outputs; ++k) {
-      const TapRange range = resize.taps(position(k));
-      low[static_cast<std::size_t>(k)] = range.low;
-      count[static_cast<std::size_t>(k)] = range.count();
-      most = std::max(most, range.count());
-      begin = std::min(begin, range.low);
-      end = std::max(end, range.high);
+      const TapRange taps = resize.taps(position(k));
+      low[static_cast<std::size_t>(k)] = taps.low;
+      count[static_cast<std::size_t>(k)] = taps.count();
+      most = std::max(most, taps.count());
+      begin = std::min(begin, taps.low);
+      end = std::max(end, taps.high);
     }
     pairs = (most + 1) / 2;
     weights.assign(static_cast<std::size_t>(outputs * pairs), WeightPair{});
     for (int64_t k = 0; k < outputs; ++k) {
-      const int64_t first = low[static_cast<std::size_t>(k)];
-      const TapRange range = {first, first + count[static_cast<std::size_t>(k)]};
       WeightPair* const output = weights.data() + static_cast<std::size_t>(k * pairs);
-      resize.weights(position(k), range, values,
+      resize.weights(position(k), range(k), values,
                      [&](int64_t tap, int32_t weight) { output[tap / 2].set(tap % 2, weight); });
     }
   }
