@@ -40,6 +40,8 @@ if(PIXMIM_EXAMPLES OR PIXMIM_TESTS)
     https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.5.0.tar.gz)
   pixmim_require_system(turbojpeg libturbojpeg0-dev libturbojpeg)
   pixmim_require_system(spng libspng-dev spng libspng)
+  pixmim_require_system(libarchive libarchive-dev libarchive)
+  find_package(Threads REQUIRED)
 endif()
 
 # The warnings that our own programs are built with.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/decode.hpp"
 
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
 #include <spng.h>
 #include <turbojpeg.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
-#include <fstream>
-#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "data/file.hpp"
 
 namespace data {
 namespace {
@@ -17,50 +20,30 @@ bool starts_with(const std::vector<uint8_t>& bytes, const std::vector<uint8_t>& 
   return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
 }
 
-torch::Tensor pixels(int64_t height, int64_t width, int64_t channels) {
-  if (height * width > max_pixels) {
-    throw BadImage("it has " + std::to_string(width) + "x" + std::to_string(height) +
-                   " pixels, more than " + std::to_string(max_pixels));
-  }
-  return torch::empty({height, width, channels}, torch::kByte);
+at::Tensor rgb_view(const at::Tensor& memory, int64_t height, int64_t width) {
+  return memory.as_strided({height, width, 3}, {width * 3, 3, 1});
 }
 
-/// Adobe's CMYK is stored inverted: what is left of the light, so a channel is c * k.
-torch::Tensor cmyk_to_rgb(const torch::Tensor& cmyk) {
-  const auto inks = cmyk.to(torch::kInt);
-  const auto black = inks.slice(2, 3);
-  const auto product = (255 - inks.slice(2, 0, 3)) * black + 128;
-  const auto scaled = product.bitwise_right_shift(8).add_(product).bitwise_right_shift_(8);
-  return (black - scaled).to(torch::kByte);
+/// CMYK to RGB in place. Adobe's CMYK is stored inverted: what is left of the light, so a channel
+/// is c * k / 255, from Pillow's rounding.
+void cmyk_to_rgb(uint8_t* pixels, int64_t count) {
+  const uint8_t* cmyk = pixels;
+  uint8_t* rgb = pixels;
+  for (int64_t i = 0; i < count; ++i, cmyk += 4, rgb += 3) {
+    const int black = cmyk[3];
+    for (int channel = 0; channel < 3; ++channel) {
+      const int product = (255 - cmyk[channel]) * black + 128;
+      rgb[channel] = static_cast<uint8_t>(black - (((product >> 8) + product) >> 8));
+    }
+  }
 }
 
-torch::Tensor decode_jpeg(const std::vector<uint8_t>& bytes) {
-  struct Destroy {
-    void operator()(void* handle) const { tjDestroy(handle); }
-  };
-  // One for each image: after a failed header, libjpeg-turbo 2.1 also refuses the next, sound
-  // image.
-  const std::unique_ptr<void, Destroy> decoder(tjInitDecompress());
-  const auto fail = [&decoder] { throw BadImage(tjGetErrorStr2(decoder.get())); };
-
-  const auto size = static_cast<unsigned long>(bytes.size());
-  int width = 0;
-  int height = 0;
-  int subsampling = 0;
-  int colorspace = 0;
-  if (tjDecompressHeader3(decoder.get(), bytes.data(), size, &width, &height, &subsampling,
-                          &colorspace) != 0) {
-    fail();
+/// 2, 4 or 8 if the side can be divided by it and stays `at_least`, else 1.
+int fast_divisor(int64_t shorter_side, int64_t at_least) {
+  for (const int divisor : {8, 4, 2}) {
+    if (at_least > 0 && shorter_side / divisor >= at_least) return divisor;
   }
-  if (width < 1 || height < 1) throw BadImage("it holds tables and no image");
-  const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
-  const auto image = pixels(height, width, cmyk ? 4 : 3);
-  // A warning (a truncated file, say) fails too: half an image is no image.
-  if (tjDecompress2(decoder.get(), bytes.data(), size, image.data_ptr<uint8_t>(), width, 0, height,
-                    cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT) != 0) {
-    fail();
-  }
-  return cmyk ? cmyk_to_rgb(image) : image;
+  return 1;
 }
 
 struct FreeSpng {
@@ -68,7 +51,69 @@ struct FreeSpng {
 };
 using SpngContext = std::unique_ptr<spng_ctx, FreeSpng>;
 
-torch::Tensor decode_png(const std::vector<uint8_t>& bytes) {
+}  // namespace
+
+void Decoder::DestroyTurboJpeg::operator()(void* handle) const {
+  tjDestroy(handle);
+}
+
+void Decoder::check_size(int64_t height, int64_t width) const {
+  if (height * width > options_.max_pixels()) {
+    throw BadImage("it has " + std::to_string(width) + "x" + std::to_string(height) + " = " +
+                   std::to_string(height * width) + " pixels, more than --max-pixels " +
+                   std::to_string(options_.max_pixels()));
+  }
+}
+
+at::Tensor Decoder::memory(int64_t size) {
+  // A giant's memory goes with its image.
+  constexpr int64_t kept = int64_t{64} << 20;
+  if (size > kept) return at::empty({size}, at::kByte);
+  if (!memory_.defined() || memory_.numel() < size) {
+    memory_.reset();
+    memory_ = at::empty({std::min(size + size / 2, kept)}, at::kByte);
+  }
+  return memory_;
+}
+
+at::Tensor Decoder::decode_jpeg(const std::vector<uint8_t>& bytes) {
+  if (!turbojpeg_) turbojpeg_.reset(tjInitDecompress());
+  const auto fail = [this] {
+    const std::string why = tjGetErrorStr2(turbojpeg_.get());
+    // After a failed header, libjpeg-turbo 2.1 also refuses the next, sound image.
+    turbojpeg_.reset();
+    throw BadImage(why);
+  };
+
+  const auto size = static_cast<unsigned long>(bytes.size());
+  int width = 0;
+  int height = 0;
+  int subsampling = 0;
+  int colorspace = 0;
+  if (tjDecompressHeader3(turbojpeg_.get(), bytes.data(), size, &width, &height, &subsampling,
+                          &colorspace) != 0) {
+    fail();
+  }
+  if (width < 1 || height < 1) throw BadImage("it holds tables and no image");
+  check_size(height, width);
+  const tjscalingfactor scale{1, fast_divisor(std::min(height, width), options_.fast_short_side())};
+  width = TJSCALED(width, scale);
+  height = TJSCALED(height, scale);
+  const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
+  const int64_t pixels = int64_t{height} * width;
+  const auto memory = this->memory(pixels * (cmyk ? 4 : 3));
+  auto* data = memory.mutable_data_ptr<uint8_t>();
+  // A warning (a truncated file, say) fails too: half an image is no image. A small file of
+  // thousands of scans would take minutes.
+  if (tjDecompress2(turbojpeg_.get(), bytes.data(), size, data, width, 0, height,
+                    cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS) != 0) {
+    fail();
+  }
+  if (cmyk) cmyk_to_rgb(data, pixels);
+  return rgb_view(memory, height, width);
+}
+
+at::Tensor Decoder::decode_png(const std::vector<uint8_t>& bytes) {
   const SpngContext context(spng_ctx_new(0));
   const auto check = [](int code) {
     if (code != 0) throw BadImage(spng_strerror(code));
@@ -78,33 +123,30 @@ torch::Tensor decode_png(const std::vector<uint8_t>& bytes) {
   check(spng_set_png_buffer(context.get(), bytes.data(), bytes.size()));
   spng_ihdr header{};
   check(spng_get_ihdr(context.get(), &header));
-  const auto image = pixels(header.height, header.width, 3);
-  check(spng_decode_image(context.get(), image.data_ptr<uint8_t>(),
+  check_size(header.height, header.width);
+  const auto image =
+      rgb_view(memory(int64_t{header.height} * header.width * 3), header.height, header.width);
+  check(spng_decode_image(context.get(), image.mutable_data_ptr<uint8_t>(),
                           static_cast<std::size_t>(image.numel()), SPNG_FMT_RGB8, 0));
   return image;
 }
 
-}  // namespace
-
-torch::Tensor decode_image(const std::vector<uint8_t>& bytes) {
+at::Tensor Decoder::decode(const std::vector<uint8_t>& bytes) {
   if (bytes.empty()) throw BadImage("it is empty");
   if (starts_with(bytes, {0xFF, 0xD8})) return decode_jpeg(bytes);
   if (starts_with(bytes, {0x89, 'P', 'N', 'G'})) return decode_png(bytes);
   throw BadImage("it is neither a JPEG nor a PNG");
 }
 
-torch::Tensor read_image(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) throw BadImage("it cannot be opened");
-  std::vector<uint8_t> bytes(static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0)));
-  file.seekg(0);
-  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!file) throw BadImage("it cannot be read");
-  return decode_image(bytes);
+at::Tensor read_image(const std::filesystem::path& path) {
+  const File file(path);
+  std::vector<uint8_t> bytes;
+  file.read(0, file.stamp().size, bytes);
+  return Decoder().decode(bytes);
 }
 
-void write_png(const std::filesystem::path& path, const torch::Tensor& image) {
-  TORCH_CHECK(image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == torch::kByte,
+void write_png(const std::filesystem::path& path, const at::Tensor& image) {
+  TORCH_CHECK(image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == at::kByte,
               "write_png: expected an image [H,W,3] of uint8, got ", image.sizes(), " of ",
               image.scalar_type());
   const auto pixels = image.contiguous().cpu();

@@ -95,7 +95,12 @@ void add_options(CLI::App& app, Options& o) {
   app.set_config("--config", "", "Read options from a TOML file; the command line wins");
   option("recipe", o.recipe, "Start from these options", files)
       ->check(CLI::IsMember(recipe_names()));
-  option("data", o.data, "Folder of JPEG and PNG files, flat or by class", files)->required();
+  option("data", o.data,
+         "Folder of JPEG and PNG files, flat or by class; or a .tar of them, or a folder of *.tar",
+         files)
+      ->required();
+  flag("list-cache", o.list_cache,
+       "Keep the list of photographs in ~/.cache/pixmim, and use it until a folder changes", files);
   option("output", o.output, "Folder for checkpoints, losses and pictures", files);
   flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
   flag("overwrite", o.overwrite, "Start anew in an --output that holds a checkpoint", files);
@@ -126,9 +131,18 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(1e-6, 1.0));
   option("pass-order", o.pass_order, "The Pillow to be equal to: 13, or those before", input)
       ->check(CLI::IsMember({"pillow13", "horizontal-first"}));
+  flag("fast-decode", o.fast_decode,
+       "Decode large JPEGs at 1/2, 1/4 or 1/8 where that leaves enough for the crop: faster, but "
+       "other pixels, and other boxes of a RandomResizedCrop",
+       input);
+  option("max-pixels", o.max_pixels, "Larger images are refused as bad files", input)
+      ->check(positive);
+  option("shuffle-buffer", o.shuffle_buffer,
+         "Photographs that are mixed at a time when they come from tar shards", input)
+      ->check(not_negative);
   option("workers", o.workers, "Threads that read images; 0: none of its own", input)
       ->check(not_negative);
-
+  option("prefetch", o.prefetch, "Batches that they make ahead", input)->check(positive);
   option("cache", o.cache_mib, "MiB of decoded images that are kept, for small data sets", input)
       ->check(not_negative);
 
@@ -212,10 +226,12 @@ std::string to_toml(const Options& options) {
 }
 
 std::string Options::identity() const {
-  // Where the files are, how much is printed and how fast it runs may change between two runs.
+  // Where the files are, how much is printed and how fast it runs may change between two runs;
+  // what the decoder makes of a file, and the order of the shards, may not.
   static const std::vector<std::string> free = {
-      "data",     "output",  "resume", "overwrite", "strict",  "save-every", "pictures-every",
-      "pictures", "workers", "cache",  "device",    "threads", "seconds",    "recipe"};
+      "data",           "output",   "resume",  "overwrite", "strict", "save-every",
+      "pictures-every", "pictures", "workers", "prefetch",  "cache",  "list-cache",
+      "device",         "threads",  "seconds", "recipe"};
   std::istringstream lines(to_toml(*this));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {

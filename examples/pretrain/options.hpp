@@ -13,6 +13,7 @@ struct Options {
   std::string recipe = "pixmim_vit_base_300e";
 
   std::string data;
+  bool list_cache = true;
   std::string output = "output";
   bool resume = false;
   bool overwrite = false;
@@ -31,6 +32,9 @@ struct Options {
   std::string interpolation = "bilinear";
   double min_scale = 0.2;
   std::string pass_order = "pillow13";
+  bool fast_decode = false;
+  int64_t max_pixels = 178956970;
+  int64_t shuffle_buffer = 10000;
 
   std::string target = "low-freq";
   double radius = 40;
@@ -53,6 +57,7 @@ struct Options {
   bool bf16 = false;
   int64_t threads = 0;
   int64_t workers = 2;
+  int64_t prefetch = 2;
   int64_t cache_mib = 0;
   uint64_t seed = 0;
   int64_t steps = 0;

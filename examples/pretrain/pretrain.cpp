@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pretrains a Masked Autoencoder on a folder of photographs, with PixMIM or without it.
-#include <ATen/Context.h>
-#include <torch/data/dataloader.h>
 #include <torch/utils.h>
 #include <pixmim/pixmim.hpp>
 
@@ -10,19 +8,23 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 
-#include "data/image_folder.hpp"
-#include "data/photo_stream.hpp"
+#include "data/decode.hpp"
+#include "data/loader.hpp"
+#include "data/source.hpp"
 #include "mae/mae.hpp"
 #include "pretrain/autocast.hpp"
 #include "pretrain/checkpoint.hpp"
+#include "pretrain/input.hpp"
 #include "pretrain/interrupt.hpp"
 #include "pretrain/loss_log.hpp"
 #include "pretrain/optimizer.hpp"
 #include "pretrain/options.hpp"
 #include "pretrain/pictures.hpp"
 #include "pretrain/progress.hpp"
+#include "pretrain/target.hpp"
 
 namespace fs = std::filesystem;
 
@@ -41,86 +43,16 @@ mae::MaskedAutoencoder make_model(const Options& options) {
   return mae::MaskedAutoencoder(model);
 }
 
-/// The input: PixMIM's Simple Resized Crop, or what it replaces.
-data::Transform make_crop(const Options& options) {
-  const auto interpolation = options.interpolation == "bicubic" ? pixmim::Interpolation::Bicubic
-                                                                : pixmim::Interpolation::Bilinear;
-  const auto order = options.pass_order == "pillow13" ? pixmim::PassOrder::Pillow13
-                                                      : pixmim::PassOrder::HorizontalFirst;
-  const auto transform = [seed = options.seed](auto crop) -> data::Transform {
-    return [crop, seed](const torch::Tensor& image, data::SampleId id) {
-      return crop.apply(image, crop.sample(image.size(0), image.size(1), seed, id.index, id.epoch));
-    };
-  };
-  if (options.crop == "src") {
-    return transform(pixmim::SimpleResizedCrop(pixmim::SimpleResizedCropOptions(options.image_size)
-                                                   .interpolation(interpolation)
-                                                   .pass_order(order)));
-  }
-  return transform(pixmim::RandomResizedCrop(pixmim::RandomResizedCropOptions(options.image_size)
-                                                 .scale({options.min_scale, 1.0})
-                                                 .interpolation(interpolation)
-                                                 .pass_order(order)));
-}
-
-/// The target: PixMIM's low frequencies, or MAE's pixels.
-class Target {
- public:
-  explicit Target(const Options& options)
-      : low_freq_(options.target == "low-freq"),
-        patch_size_(options.patch_size),
-        generator_(options.radius) {}
-
-  torch::Tensor operator()(const torch::Tensor& images) const {
-    return low_freq_ ? generator_(images) : images;
-  }
-
-  /// For the loss the low frequencies come as patches, and the masked ones alone.
-  torch::Tensor operator()(const torch::Tensor& images, const pixmim::TokenMask& mask) const {
-    return low_freq_ ? generator_.patches(images, patch_size_, mask.mask) : images;
-  }
-
- private:
-  bool low_freq_;
-  int64_t patch_size_;
-  pixmim::LowFreqTargetGenerator generator_;
-};
-
-/// Random masks that depend on the seed and the number of the batch alone.
-class Masks {
- public:
-  Masks(const Options& options, int64_t tokens, const torch::Device& device)
-      : seed_(options.seed),
-        ratio_(options.mask_ratio),
-        tokens_(tokens),
-        device_(device),
-        generator_(at::globalContext().defaultGenerator(device).clone()) {}
-
-  pixmim::TokenMask operator()(int64_t batch, int64_t number) {
-    at::philox_engine random(seed_, static_cast<uint64_t>(number));
-    generator_.set_current_seed(random());
-    return pixmim::random_mask(batch, tokens_, ratio_, device_, generator_);
-  }
-
- private:
-  uint64_t seed_;
-  double ratio_;
-  int64_t tokens_;
-  torch::Device device_;
-  torch::Generator generator_;
-};
-
 class Trainer {
  public:
   explicit Trainer(const Options& options)
       : options_(options),
         device_(options.device),
-        files_(data::list_images(options.data)),
+        photographs_(open_photographs(options)),
         output_(options.output),
         crop_(make_crop(options)),
-        target_(options),
         model_(make_model(options)),
-        masks_(options, model_->options.num_patches(), device_) {
+        target_(options, model_->options.patch_size()) {
     fs::create_directories(output_);
     model_->to(device_);
     optimizer_.emplace(make_optimizer(*model_, options_));
@@ -136,61 +68,49 @@ class Trainer {
     announce();
     const Interrupt interrupt;
     LossLog log(output_ / "loss.csv", progress_.step);
-    ProgressLine line(progress_.total_steps);
-    data::Photos photos(files_, crop_, options_.strict, /*in_worker=*/options_.workers > 0,
-                        /*cache_bytes=*/options_.cache_mib << 20);
-    const auto workers = static_cast<std::size_t>(options_.workers);
-    const auto first_sample = static_cast<uint64_t>(progress_.step * options_.effective_batch());
-    const auto loader = torch::data::make_data_loader(
-        photos, data::EpochSampler(files_.size(), options_.seed, first_sample),
-        torch::data::DataLoaderOptions()
-            .batch_size(static_cast<std::size_t>(options_.batch))
-            .workers(workers)
-            .max_jobs(2 * workers));
+    ProgressLine line(progress_.total_steps, options_.workers);
+    data::Loader loader(photographs_, crop_, loader_options(options_, progress_.step));
 
     if (progress_.step == 0) draw();
     const int64_t first_step = progress_.step;
-    if (progress_.step < progress_.total_steps) {
-      int64_t forward = 0;
+    while (progress_.step < progress_.total_steps) {
       double loss = 0;
       int64_t images = 0;
-      for (const auto& batch : *loader) {
+      for (int64_t forward = 0; forward < options_.accumulate; ++forward) {
+        const data::Batch batch = loader.next();
         if (batch.images.defined()) {
-          loss += accumulate(batch.images, progress_.step * options_.accumulate + forward);
+          loss += accumulate(batch);
           images += batch.images.size(0);
         }
-        TORCH_CHECK(photos.bad_images()->count() < files_.size(), "none of the images below ",
+        TORCH_CHECK(loader.bad_images().count() < photographs_->size(), "none of the images in ",
                     options_.data, " can be read");
-        if (++forward < options_.accumulate) continue;
-
-        const double rate = schedule().at(static_cast<double>(progress_.step));
-        if (images > 0) {
-          TORCH_CHECK(std::isfinite(loss), "the loss is ", loss, " in step ", progress_.step,
-                      ": stopping; the last checkpoint is from before");
-          set_learning_rate(*optimizer_, rate);
-          optimizer_->step();
-          optimizer_->zero_grad();
-        }
-        ++progress_.step;
-        log.add(progress_.step - 1, epoch(), rate, loss);
-        line.update(progress_.step, epoch(), loss, rate, images);
-        if (options_.seconds > 0) fit_into_time(line, progress_.step - first_step);
-        forward = 0;
-        loss = 0;
-        images = 0;
-
-        const bool done = progress_.step >= progress_.total_steps || interrupt.signal() != 0;
-        if (done || progress_.step % options_.save_every == 0) save();
-        if (options_.pictures_every > 0 && progress_.step % options_.pictures_every == 0) draw();
-        if (done) break;
       }
+
+      const double rate = schedule().at(static_cast<double>(progress_.step));
+      if (images > 0) {
+        TORCH_CHECK(std::isfinite(loss), "the loss is ", loss, " in step ", progress_.step,
+                    ": stopping; the last checkpoint is from before");
+        set_learning_rate(*optimizer_, rate);
+        optimizer_->step();
+        optimizer_->zero_grad();
+      }
+      ++progress_.step;
+      log.add(progress_.step - 1, epoch(), rate, loss);
+      line.update(progress_.step, epoch(), loss, rate, images, loader.statistics());
+      if (options_.seconds > 0) fit_into_time(line, progress_.step - first_step);
+
+      const bool done = progress_.step >= progress_.total_steps || interrupt.signal() != 0;
+      if (done || progress_.step % options_.save_every == 0) save();
+      if (options_.pictures_every > 0 && progress_.step % options_.pictures_every == 0) draw();
+      if (done) break;
     }
-    return finish(line, *photos.bad_images(), interrupt.signal());
+    return finish(line, loader.bad_images(), interrupt.signal());
   }
 
  private:
   double epochs_per_step() const {
-    return static_cast<double>(options_.effective_batch()) / static_cast<double>(files_.size());
+    return static_cast<double>(options_.effective_batch()) /
+           static_cast<double>(photographs_->size());
   }
   double epoch() const { return static_cast<double>(progress_.step) * epochs_per_step(); }
 
@@ -209,11 +129,18 @@ class Trainer {
             total};
   }
 
+  /// Random masks, each of which depends on the seed and on its own sample alone.
+  pixmim::TokenMask masks(const torch::Tensor& index, const torch::Tensor& epoch) const {
+    const auto noise =
+        pixmim::keyed_noise(index, epoch, model_->options.num_patches(), options_.seed);
+    return pixmim::mask_from_noise(noise.to(device_), options_.mask_ratio);
+  }
+
   /// Forward and backward of one batch. Returns its share of the step's loss.
-  double accumulate(const torch::Tensor& batch, int64_t number) {
+  double accumulate(const data::Batch& batch) {
     model_->train();
-    const auto images = batch.to(device_, /*non_blocking=*/true);
-    const auto mask = masks_(images.size(0), number);
+    const auto images = batch.images.to(device_, /*non_blocking=*/true);
+    const auto mask = masks(batch.index, batch.epoch);
     torch::Tensor loss;
     {
       const Autocast autocast(device_.type(), options_.bf16);
@@ -259,22 +186,32 @@ class Trainer {
 
   /// Pictures of some photographs, the same in every run of one seed.
   void draw() {
-    const auto wanted = std::min(static_cast<std::size_t>(options_.pictures), files_.size());
-    std::vector<torch::Tensor> photos;
-    for (std::size_t i = 0; i < wanted; ++i) {
-      const std::size_t index = i * files_.size() / wanted;
-      try {
-        photos.push_back(crop_(data::read_image(files_[index]), {index, uint64_t{1} << 31}));
-      } catch (const data::BadImage&) {  // the loader tells of it
-      }
-    }
-    if (photos.empty()) return;
-
+    constexpr uint64_t epoch = uint64_t{1} << 31;  // none that is trained on
+    const uint64_t wanted =
+        std::min(static_cast<uint64_t>(options_.pictures), photographs_->size());
     const torch::NoGradGuard no_grad;
+    data::Decoder decoder(decode_options(options_));
+    std::vector<uint8_t> bytes;
+    std::vector<torch::Tensor> crops;
+    std::vector<int64_t> indices;
+    for (uint64_t i = 0; i < wanted; ++i) {
+      const uint64_t index = i * photographs_->size() / wanted;
+      const auto crop = torch::empty({3, options_.image_size, options_.image_size});
+      try {
+        photographs_->read(index, bytes);
+        crop_(decoder.decode(bytes), {index, epoch}, crop);
+      } catch (const data::BadImage&) {  // the loader tells of it
+        continue;
+      }
+      crops.push_back(crop);
+      indices.push_back(static_cast<int64_t>(index));
+    }
+    if (crops.empty()) return;
+
     model_->eval();
-    const auto images = torch::stack(photos).to(device_);
+    const auto images = torch::stack(crops).to(device_);
     const auto target = target_(images);
-    const auto mask = masks_(images.size(0), -1);
+    const auto mask = masks(torch::tensor(indices), torch::tensor(static_cast<int64_t>(epoch)));
     const auto prediction = model_->forward(images, mask).cpu();
     write_reconstructions(output_ / "reconstructions.png", images.cpu(), target.cpu(), prediction,
                           mask, model_->options.patch_size(), options_.norm_pix);
@@ -282,21 +219,29 @@ class Trainer {
   }
 
   void announce() const {
+    for (const auto& warning : photographs_->warnings()) {
+      std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    }
     int64_t parameters = 0;
     for (const auto& parameter : model_->parameters()) parameters += parameter.numel();
     std::printf(
-        "%zu photographs; ViT-%s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
-        files_.size(), options_.model.c_str(), static_cast<double>(parameters) / 1e6,
-        static_cast<long long>(options_.image_size), static_cast<long long>(options_.image_size),
-        static_cast<long long>(progress_.total_steps),
+        "%llu photographs; ViT-%s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
+        static_cast<unsigned long long>(photographs_->size()), options_.model.c_str(),
+        static_cast<double>(parameters) / 1e6, static_cast<long long>(options_.image_size),
+        static_cast<long long>(options_.image_size), static_cast<long long>(progress_.total_steps),
         static_cast<long long>(options_.effective_batch()));
   }
 
   int finish(const ProgressLine& line, const data::BadImages& bad_images, int signal) {
-    const auto bad = bad_images.files();
-    std::printf("%s%lld images in %.1f s; skipped files: %zu\n", signal != 0 ? "\n" : "",
-                static_cast<long long>(line.images()), line.elapsed(), bad.size());
-    for (const auto& [path, why] : bad) std::printf("  %s: %s\n", path.c_str(), why.c_str());
+    const auto bad = bad_images.count();
+    const auto named = bad_images.named();
+    std::printf("%s%lld images in %.1f s; skipped files: %llu\n", signal != 0 ? "\n" : "",
+                static_cast<long long>(line.images()), line.elapsed(),
+                static_cast<unsigned long long>(bad));
+    for (const auto& entry : named) std::printf("  %s\n", entry.second.c_str());
+    if (bad > named.size()) {
+      std::printf("  and %llu more\n", static_cast<unsigned long long>(bad - named.size()));
+    }
     if (signal != 0) {
       std::printf("stopped by a signal; go on with --resume\n");
       return 128 + signal;
@@ -309,12 +254,11 @@ class Trainer {
 
   Options options_;
   torch::Device device_;
-  std::vector<fs::path> files_;
+  std::shared_ptr<const data::Source> photographs_;
   fs::path output_;
-  data::Transform crop_;
-  Target target_;
+  data::Crop crop_;
   mae::MaskedAutoencoder model_;
-  Masks masks_;
+  Target target_;
   std::optional<torch::optim::AdamW> optimizer_;
   Progress progress_;
   double measured_from_ = 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <ATen/core/Generator.h>
-#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 #include <torch/arg.h>
 
 #include <array>
@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "pixmim/crop_transform.hpp"
 #include "pixmim/crop_window.hpp"
-#include "pixmim/detail/crop/dataset_transform.hpp"
 #include "pixmim/normalization.hpp"
 
 namespace pixmim {
@@ -41,11 +41,15 @@ struct RandomResizedCropOptions {
   TORCH_ARG(Interpolation, interpolation) = Interpolation::Bicubic;
   /// The Pillow to be equal to.
   TORCH_ARG(PassOrder, pass_order) = PassOrder::Pillow13;
-  /// true: float32, normalised. false: uint8.
+  /// true: normalised, of `dtype`. false: uint8.
   TORCH_ARG(bool, normalize) = true;
+  /// float32, or the one that the model computes in: float16, bfloat16.
+  TORCH_ARG(at::ScalarType, dtype) = at::kFloat;
   /// Statistics to normalise by, in 0..1: one value a channel, one for all, or none.
   TORCH_ARG(std::vector<double>, mean) = imagenet_default_mean();
   TORCH_ARG(std::vector<double>, std) = imagenet_default_std();
+  /// Images are [C,H,W], not [H,W,C].
+  TORCH_ARG(bool, channels_first) = false;
 };
 
 /// Cuts a random box, resizes it to `size` x `size`, flips: torchvision's, to the bit, and with the
@@ -55,18 +59,12 @@ struct RandomResizedCropOptions {
 /// Example: const auto options = pixmim::RandomResizedCropOptions(224).scale({0.2, 1.0});
 ///          pixmim::RandomResizedCrop crop(options);
 ///          auto input = crop(photo);
-class RandomResizedCrop : public detail::DatasetTransform<RandomResizedCrop> {
+class RandomResizedCrop : public CropTransform<RandomResizedCrop> {
  public:
   /// Throws:  c10::Error if size <= 0, scale or ratio are not 0 < least <= greatest, flip is
   ///          outside [0, 1], std <= 0, or mean and std differ in length.
   explicit RandomResizedCrop(RandomResizedCropOptions options,
                              std::optional<at::Generator> generator = std::nullopt);
-
-  /// Crops one photo: uint8 [H,W,C] -> float32 (or uint8) [C,size,size].
-  at::Tensor operator()(const at::Tensor& image) const;
-
-  /// Crops each photo at a random place of its own -> [N,C,size,size].
-  at::Tensor operator()(const std::vector<at::Tensor>& images) const;
 
   /// Draws a box: ten tries, then the largest centred one of an allowed ratio, as torchvision.
   CropWindow sample(int64_t height, int64_t width,
@@ -76,20 +74,17 @@ class RandomResizedCrop : public detail::DatasetTransform<RandomResizedCrop> {
   CropWindow sample(int64_t height, int64_t width, uint64_t seed, uint64_t index,
                     uint64_t epoch = 0) const;
 
-  /// Crops a given box. Throws: c10::Error if the box is empty or not inside the image.
-  at::Tensor apply(const at::Tensor& image, const CropWindow& window) const;
-
-  /// Crops into `out` [C,size,size], which may be a view: a place of a pinned batch, say.
-  void apply_out(const at::Tensor& out, const at::Tensor& image, const CropWindow& window) const;
-
   const RandomResizedCropOptions& options() const noexcept { return options_; }
 
  private:
+  friend class CropTransform<RandomResizedCrop>;
+  friend class detail::Cropper;
+  detail::CropGeometry geometry(int64_t height, int64_t width, const CropWindow& window) const;
   template <typename Bits>
   CropWindow draw(int64_t height, int64_t width, Bits bits) const;
 
   RandomResizedCropOptions options_;
-  std::optional<at::Generator> generator_;
+  at::Generator generator_;  // undefined: the default one
 };
 
 }  // namespace v0

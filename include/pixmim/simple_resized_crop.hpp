@@ -3,7 +3,7 @@
 #pragma once
 
 #include <ATen/core/Generator.h>
-#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 #include <torch/arg.h>
 
 #include <array>
@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "pixmim/crop_transform.hpp"
 #include "pixmim/crop_window.hpp"
-#include "pixmim/detail/crop/dataset_transform.hpp"
 #include "pixmim/normalization.hpp"
 
 namespace pixmim {
@@ -37,11 +37,15 @@ struct SimpleResizedCropOptions {
   TORCH_ARG(Interpolation, interpolation) = Interpolation::Bilinear;
   /// The Pillow to be equal to.
   TORCH_ARG(PassOrder, pass_order) = PassOrder::Pillow13;
-  /// true: float32, normalised. false: uint8.
+  /// true: normalised, of `dtype`. false: uint8.
   TORCH_ARG(bool, normalize) = true;
+  /// float32, or the one that the model computes in: float16, bfloat16.
+  TORCH_ARG(at::ScalarType, dtype) = at::kFloat;
   /// Statistics to normalise by, in 0..1: one value a channel, one for all, or none.
   TORCH_ARG(std::vector<double>, mean) = imagenet_default_mean();
   TORCH_ARG(std::vector<double>, std) = imagenet_default_std();
+  /// Images are [C,H,W], not [H,W,C].
+  TORCH_ARG(bool, channels_first) = false;
 };
 
 /// Resizes the shorter side to `size`, pads by reflection, crops a square at random, flips.
@@ -54,27 +58,12 @@ struct SimpleResizedCropOptions {
 /// Source:  arXiv 2303.02416, section 4.2; torchvision Resize, RandomCrop, RandomHorizontalFlip.
 /// Example: pixmim::SimpleResizedCrop src(pixmim::SimpleResizedCropOptions(224));
 ///          auto input = src(photo);
-class SimpleResizedCrop : public detail::DatasetTransform<SimpleResizedCrop> {
+class SimpleResizedCrop : public CropTransform<SimpleResizedCrop> {
  public:
   /// Throws:  c10::Error if size <= 0, padding < 0, flip is outside [0, 1], std <= 0, or mean and
   ///          std differ in length.
   explicit SimpleResizedCrop(SimpleResizedCropOptions options,
                              std::optional<at::Generator> generator = std::nullopt);
-
-  /// Crops one photo at a random place.
-  ///
-  /// Shape:   image [H,W,C], of any strides; result [C,size,size], contiguous.
-  /// Dtype:   uint8 -> float32, or uint8 with `normalize(false)`.
-  /// Units:   pixels 0..255 -> normalised by `mean` and `std`.
-  /// Device:  any; the result is on the same.
-  /// Random:  draws from the generator of the constructor, or LibTorch's default one on the CPU.
-  /// Throws:  c10::Error if the shape or the dtype is another, or mean and std do not fit C.
-  at::Tensor operator()(const at::Tensor& image) const;
-
-  /// Crops each photo at a random place of its own: N photos [H,W,C] of any sizes ->
-  /// [N,C,size,size].
-  /// Throws:  c10::Error as for one photo, or if `images` is empty.
-  at::Tensor operator()(const std::vector<at::Tensor>& images) const;
 
   /// Draws a window for a photo of `height` x `width` pixels.
   CropWindow sample(int64_t height, int64_t width,
@@ -84,23 +73,20 @@ class SimpleResizedCrop : public detail::DatasetTransform<SimpleResizedCrop> {
   CropWindow sample(int64_t height, int64_t width, uint64_t seed, uint64_t index,
                     uint64_t epoch = 0) const;
 
-  /// Crops at a given place. Throws: c10::Error if the window is not inside the padded image.
-  at::Tensor apply(const at::Tensor& image, const CropWindow& window) const;
-
-  /// Crops into `out` [C,size,size], which may be a view: a place of a pinned batch, say.
-  void apply_out(const at::Tensor& out, const at::Tensor& image, const CropWindow& window) const;
-
   /// Height and width that a photo has after the resize, before the padding.
   std::array<int64_t, 2> resized(int64_t height, int64_t width) const;
 
   const SimpleResizedCropOptions& options() const noexcept { return options_; }
 
  private:
+  friend class CropTransform<SimpleResizedCrop>;
+  friend class detail::Cropper;
+  detail::CropGeometry geometry(int64_t height, int64_t width, const CropWindow& window) const;
   template <typename Bits>
   CropWindow draw(int64_t height, int64_t width, Bits bits) const;
 
   SimpleResizedCropOptions options_;
-  std::optional<at::Generator> generator_;
+  at::Generator generator_;  // undefined: the default one
 };
 
 }  // namespace v0

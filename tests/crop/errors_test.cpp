@@ -52,14 +52,36 @@ TEST_CASE("windows outside the image are named", "[crop]") {
   CHECK_THAT(rrc({1, 0, false, INT64_MAX, 5}), ContainsSubstring("inside the image"));
 }
 
+TEST_CASE("results that do not fit are named", "[crop]") {
+  const auto image = at::zeros({20, 30, 3}, at::kByte);
+  const pixmim::SimpleResizedCrop src(10);
+  const auto error = [&](const at::Tensor& out) {
+    return error_of([&] { src.apply_out(out, image, {}); });
+  };
+  CHECK_THAT(error(at::Tensor()), ContainsSubstring("expected `out` to be a tensor"));
+  CHECK_THAT(error(at::empty({3, 10, 9})),
+             ContainsSubstring("expected out of shape [3, 10, 10], got [3, 10, 9]"));
+  CHECK_THAT(error(at::empty({3, 10, 10}, at::kByte)),
+             ContainsSubstring("expected out of dtype Float, got Byte"));
+  CHECK_THAT(error_of([&] {
+               src.apply({image, image}, {{}});
+             }),
+             ContainsSubstring("expected as many windows as images, 2, got 1"));
+}
+
 TEST_CASE("bad options of the crops are named", "[crop]") {
   const auto src = [](const SrcOptions& options) {
     return error_of([&] { const pixmim::SimpleResizedCrop crop(options); });
   };
   CHECK_THAT(src(SrcOptions(0)), ContainsSubstring("expected size > 0, got 0"));
-  CHECK_THAT(src(SrcOptions(8).padding(-1)), ContainsSubstring("expected padding >= 0, got -1"));
+  CHECK_THAT(src(SrcOptions(8).padding(-1)),
+             ContainsSubstring("expected padding in [0, 16777216], got -1"));
   CHECK_THAT(src(SrcOptions(8).flip(1.5)), ContainsSubstring("expected flip in [0, 1], got 1.5"));
   CHECK_THAT(src(SrcOptions(8).mean({})), ContainsSubstring("got 0 and 3"));
+  CHECK_THAT(src(SrcOptions(8).dtype(at::kDouble)),
+             ContainsSubstring("expected dtype float32, float16 or bfloat16, got Double"));
+  CHECK_THAT(src(SrcOptions(8).dtype(at::kHalf).normalize(false)),
+             ContainsSubstring("expected no dtype with normalize(false)"));
   const auto rrc = [](const RrcOptions& options) {
     return error_of([&] { const pixmim::RandomResizedCrop crop(options); });
   };

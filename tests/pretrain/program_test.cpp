@@ -43,7 +43,8 @@ class Workplace {
 
   /// Starts the program on a small model, its output in `output` and `output`.txt.
   pid_t start(const std::string& output, const std::string& arguments) const {
-    const std::string command = "exec " PRETRAIN_PROGRAM " --data " + photos().string() +
+    const std::string command = "XDG_CACHE_HOME=" + file("cache").string() +
+                                " exec " PRETRAIN_PROGRAM " --data " + photos().string() +
                                 " --output " + file(output).string() + small_ + arguments + " > " +
                                 file(output + ".txt").string() + " 2>&1";
     const pid_t child = fork();

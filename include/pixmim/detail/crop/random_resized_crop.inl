@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bodies of RandomResizedCrop.
 
-#include <c10/core/DeviceGuard.h>
-
 #include <cmath>
 
 #include "pixmim/detail/crop/crop.hpp"
-#include "pixmim/detail/crop/resample.hpp"
+#include "pixmim/detail/crop/geometry.hpp"
 #include "pixmim/detail/random.hpp"
 
 namespace pixmim {
@@ -29,13 +27,11 @@ inline int64_t round_half_even(double value) {
 
 inline RandomResizedCrop::RandomResizedCrop(RandomResizedCropOptions options,
                                             std::optional<at::Generator> generator)
-    : options_(std::move(options)), generator_(std::move(generator)) {
-  constexpr auto caller = detail::random_resized_crop_name;
-  detail::expect_positive(caller, "size", options_.size());
+    : CropTransform(std::make_shared<detail::Cropper>(detail::random_resized_crop_name, options)),
+      options_(std::move(options)),
+      generator_(generator.value_or(at::Generator())) {
   detail::expect_range("scale", options_.scale());
   detail::expect_range("ratio", options_.ratio());
-  detail::expect_probability(caller, "flip", options_.flip());
-  detail::expect_statistics(caller, options_.mean(), options_.std());
 }
 
 template <typename Bits>
@@ -91,43 +87,18 @@ inline CropWindow RandomResizedCrop::sample(int64_t height, int64_t width, uint6
   return draw(height, width, detail::KeyedBits(seed, index, epoch, detail::KeyedPurpose::Window));
 }
 
-inline at::Tensor RandomResizedCrop::apply(const at::Tensor& image,
-                                           const CropWindow& window) const {
-  constexpr auto caller = detail::random_resized_crop_name;
-  detail::expect_photo(caller, image);
-  if (options_.normalize()) {
-    detail::expect_statistics_fit(caller, options_.mean(), image.size(2));
-  }
+inline detail::CropGeometry RandomResizedCrop::geometry(int64_t height, int64_t width,
+                                                        const CropWindow& window) const {
   TORCH_CHECK(window.top >= 0 && window.left >= 0 && window.height > 0 && window.width > 0 &&
-                  window.height <= image.size(0) - window.top &&
-                  window.width <= image.size(1) - window.left,
-              caller, ": expected a window inside the image of ", image.size(0), "x", image.size(1),
-              ", got top ", window.top, ", left ", window.left, ", height ", window.height,
-              ", width ", window.width);
-
-  const c10::DeviceGuard device_guard(image.device());
+                  window.height <= height - window.top && window.width <= width - window.left,
+              detail::random_resized_crop_name, ": expected a window inside the image of ", height,
+              "x", width, ", got top ", window.top, ", left ", window.left, ", height ",
+              window.height, ", width ", window.width);
   const int64_t size = options_.size();
-  const at::Tensor box =
-      image.narrow(0, window.top, window.height).narrow(1, window.left, window.width);
-  return detail::to_model_input(
-      detail::resize_and_pick(box, {size, size}, detail::index_range(0, size),
-                              detail::index_range(0, size, window.flip), options_.interpolation(),
-                              options_.pass_order()),
-      options_);
-}
-
-inline void RandomResizedCrop::apply_out(const at::Tensor& out, const at::Tensor& image,
-                                         const CropWindow& window) const {
-  out.copy_(apply(image, window));
-}
-
-inline at::Tensor RandomResizedCrop::operator()(const at::Tensor& image) const {
-  detail::expect_photo(detail::random_resized_crop_name, image);
-  return apply(image, sample(image.size(0), image.size(1)));
-}
-
-inline at::Tensor RandomResizedCrop::operator()(const std::vector<at::Tensor>& images) const {
-  return detail::transform_batch(detail::random_resized_crop_name, images, *this);
+  return {{window.top, window.height, size, /*first=*/0, size, /*mirrored=*/false},
+          {window.left, window.width, size, /*first=*/0, size, window.flip},
+          options_.interpolation(),
+          options_.pass_order()};
 }
 
 }  // namespace v0

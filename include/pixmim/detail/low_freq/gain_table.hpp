@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "pixmim/detail/low_freq/aligned_array.hpp"
+#include "pixmim/detail/aligned_array.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
 
 namespace pixmim {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "pixmim/detail/low_freq/aligned_array.hpp"
+#include "pixmim/detail/aligned_array.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "pixmim/detail/low_freq/aligned_array.hpp"
+#include "pixmim/detail/aligned_array.hpp"
 
 namespace pixmim {
 inline namespace v0 {

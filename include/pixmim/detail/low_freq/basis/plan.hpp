@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "pixmim/detail/low_freq/aligned_array.hpp"
+#include "pixmim/detail/aligned_array.hpp"
 #include "pixmim/detail/low_freq/basis/folded_axis.hpp"
 #include "pixmim/detail/low_freq/basis/matrices.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
