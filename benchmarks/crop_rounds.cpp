@@ -27,8 +27,6 @@
 #include <iostream>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -47,21 +45,12 @@ std::vector<at::Tensor> read_images(const std::string& path) {
   return images;
 }
 
-/// Whether crops can give other floats than float32.
-template <typename Options, typename = void>
-struct HasDtype : std::false_type {};
-template <typename Options>
-struct HasDtype<Options, std::void_t<decltype(std::declval<Options>().dtype(at::kHalf))>>
-    : std::true_type {};
-
 template <typename Options>
 Options with_output(Options options, const std::string& output) {
   if (output == "uint8") return options.normalize(false);
   if (output == "float32") return options;
-  if constexpr (HasDtype<Options>::value) {
-    if (output == "float16") return options.dtype(at::kHalf);
-    if (output == "bfloat16") return options.dtype(at::kBFloat16);
-  }
+  if (output == "float16") return options.dtype(at::kHalf);
+  if (output == "bfloat16") return options.dtype(at::kBFloat16);
   throw std::runtime_error("no output in " + output);
 }
 

@@ -11,6 +11,8 @@
 //     memory   one epoch; answers the images so far, VmRSS and VmHWM in KiB now and then, each on a
 //              line, and an empty line at its end
 
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 #include <pixmim/simple_resized_crop.hpp>
 
@@ -19,31 +21,31 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iomanip>
 #include <iostream>
-#include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "data/decode.hpp"
-#include "data/image_folder.hpp"
-#include "data/photo_stream.hpp"
+#include "data/loader.hpp"
+#include "data/source.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t batch_size = 64;
+constexpr uint64_t batch_size = 64;
 constexpr int64_t image_size = 224;
-constexpr std::size_t staged_images = 400;
-constexpr std::size_t memory_samples = 20;
+constexpr uint64_t seed = 0;
+constexpr uint64_t staged_images = 400;
+constexpr uint64_t memory_samples = 20;
 
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 /// A field of /proc/self/status in KiB.
@@ -58,74 +60,90 @@ int64_t status(const std::string& field) {
 
 class DataPath {
  public:
-  DataPath(const fs::path& folder, std::size_t workers, bool fast)
-      : files_(data::list_images(folder)), workers_(workers), crop_(image_size) {
-    if (fast) throw std::runtime_error("there is no fast decoding yet");
-    if (files_.size() < batch_size) throw std::runtime_error("there are fewer files than a batch");
+  DataPath(const fs::path& folder, int64_t workers, bool fast)
+      : photographs_(data::open_source(folder)), workers_(workers), crop_(image_size) {
+    if (fast) decode_.fast_short_side(image_size);
+    if (photographs_->size() < batch_size) {
+      throw std::runtime_error("there are fewer files than a batch");
+    }
   }
 
-  /// Calls `seen` with the number of images after each batch; returns that number.
-  std::size_t run_epoch(const std::function<void(std::size_t images)>& seen) {
-    const auto transform = [this](const torch::Tensor& image, data::SampleId id) {
-      return crop_.apply(
-          image, crop_.sample(image.size(0), image.size(1), /*seed=*/0, id.index, id.epoch));
-    };
-    const std::size_t images = files_.size() / batch_size * batch_size;
-    auto loader = torch::data::make_data_loader(
-        data::Photos(files_, transform, /*strict=*/true, /*in_worker=*/true, /*cache_bytes=*/0),
-        data::EpochSampler(files_.size(), /*seed=*/0, epoch_++ * files_.size()),
-        torch::data::DataLoaderOptions(batch_size).workers(workers_));
-    std::size_t count = 0;
-    for (auto& batch : *loader) {
-      count += static_cast<std::size_t>(batch.images.size(0));
-      seen(count);
-      if (count == images) break;
-    }
-    return count;
+  void answer_epoch() {
+    uint64_t images = 0;
+    // The loader that is made here has nothing ready: a running one would work ahead while a peer
+    // is timed.
+    const auto start = Clock::now();
+    const auto loader = next_epoch();
+    while (images < epoch_images()) images += next_batch(*loader);
+    std::cout << images << ' ' << seconds_since(start) << std::endl;
   }
 
   void answer_stages() const {
-    torch::set_num_threads(1);
+    at::set_num_threads(1);
+    data::Decoder decoder(decode_);
+    std::vector<uint8_t> bytes;
+    const at::Tensor slot = at::empty({3, image_size, image_size});
     double read = 0;
     double decode = 0;
     double crop = 0;
-    const std::size_t count = std::min(files_.size(), staged_images);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::vector<uint8_t> bytes;
-      torch::Tensor image;
-      read += seconds_of([&] {
-        std::ifstream file(files_[i], std::ios::binary);
-        bytes.assign(std::istreambuf_iterator<char>(file), {});
-      });
-      decode += seconds_of([&] { image = data::decode_image(bytes); });
-      crop += seconds_of(
-          [&] { crop_.apply(image, crop_.sample(image.size(0), image.size(1), /*seed=*/0, i)); });
+    const uint64_t count = std::min(photographs_->size(), staged_images);
+    for (uint64_t i = 0; i < count; ++i) {
+      auto start = Clock::now();
+      photographs_->read(i, bytes);
+      read += seconds_since(start);
+      start = Clock::now();
+      const at::Tensor image = decoder.decode(bytes);
+      decode += seconds_since(start);
+      start = Clock::now();
+      crop_into(slot, image, {i, 0});
+      crop += seconds_since(start);
     }
     const auto images = static_cast<double>(count);
     std::cout << read / images << ' ' << decode / images << ' ' << crop / images << std::endl;
   }
 
-  void answer_epoch() {
-    std::size_t images = 0;
-    const double seconds = seconds_of([&] { images = run_epoch([](std::size_t) {}); });
-    std::cout << images << ' ' << seconds << std::endl;
-  }
-
   void answer_memory() {
-    const std::size_t interval = std::max(files_.size() / memory_samples, batch_size);
-    std::size_t next = 0;
-    run_epoch([&](std::size_t images) {
-      if (images < next) return;
+    const uint64_t interval = std::max(epoch_images() / memory_samples, batch_size);
+    const auto loader = next_epoch();
+    uint64_t next = 0;
+    for (uint64_t images = 0; images < epoch_images();) {
+      images += next_batch(*loader);
+      if (images < next) continue;
       next += interval;
       std::cout << images << ' ' << status("VmRSS") << ' ' << status("VmHWM") << std::endl;
-    });
+    }
     std::cout << std::endl;
   }
 
  private:
-  std::vector<fs::path> files_;
-  std::size_t workers_;
+  uint64_t epoch_images() const { return photographs_->size() / batch_size * batch_size; }
+
+  std::unique_ptr<data::Loader> next_epoch() {
+    return std::make_unique<data::Loader>(
+        photographs_,
+        [this](const at::Tensor& image, data::SampleId id, const at::Tensor& slot) {
+          crop_into(slot, image, id);
+        },
+        data::LoaderOptions(batch_size, image_size)
+            .workers(workers_)
+            .first(epoch_++ * photographs_->size())
+            .strict(true)
+            .decode(decode_));
+  }
+
+  static uint64_t next_batch(data::Loader& loader) {
+    return static_cast<uint64_t>(loader.next().images.size(0));
+  }
+
+  void crop_into(const at::Tensor& slot, const at::Tensor& image, data::SampleId id) const {
+    crop_.apply_out(slot, image,
+                    crop_.sample(image.size(0), image.size(1), seed, id.index, id.epoch));
+  }
+
+  std::shared_ptr<const data::Source> photographs_;
+  int64_t workers_;
   pixmim::SimpleResizedCrop crop_;
+  data::DecodeOptions decode_;
   uint64_t epoch_ = 0;
 };
 
@@ -133,7 +151,7 @@ void run(const std::vector<std::string>& arguments) {
   if (arguments.size() != 3 || (arguments[2] != "exact" && arguments[2] != "fast")) {
     throw std::runtime_error("three arguments: FOLDER WORKERS exact|fast");
   }
-  DataPath path(arguments[0], std::stoull(arguments[1]), arguments[2] == "fast");
+  DataPath path(arguments[0], std::stoll(arguments[1]), arguments[2] == "fast");
   std::cout << std::setprecision(9);
   std::string order;
   while (std::getline(std::cin, order)) {

@@ -31,9 +31,9 @@ PILLOW_FILTER = {BILINEAR: Image.Resampling.BILINEAR, BICUBIC: Image.Resampling.
 INTERPOLATION_NAME = {BILINEAR: "bilinear", BICUBIC: "bicubic"}
 PILLOW_13, HORIZONTAL_FIRST = 0, 1
 PILLOW_VERSION = tuple(int(part) for part in PIL.__version__.split(".")[:2])
-PASS_ORDER = PILLOW_13 if PILLOW_VERSION >= (13, 0) else HORIZONTAL_FIRST
+OWN_ORDER = PILLOW_13 if PILLOW_VERSION >= (13, 0) else HORIZONTAL_FIRST
 SIMPLE_RESIZED_CROP, RANDOM_RESIZED_CROP = 0, 1
-LAYOUTS = ("rows", "planes", "columns", "part of a larger image")
+LAYOUTS = ("rows", "planes", "columns", "part of a larger image", "channels first")
 
 LARGEST_SIDE = 2000
 USUAL_SIZE = 224
@@ -65,9 +65,12 @@ class Crop:
     padding: int
     interpolation: int
     window: Window
+    pass_order: int = OWN_ORDER
 
     def __str__(self) -> str:
         name = INTERPOLATION_NAME[self.interpolation]
+        if self.pass_order != OWN_ORDER:
+            name += ", horizontal first"
         if self.kind == SIMPLE_RESIZED_CROP:
             return f"SimpleResizedCrop({self.size}), padding {self.padding}, {name}, {self.window}"
         return f"RandomResizedCrop({self.size}), {name}, {self.window}"
@@ -86,14 +89,18 @@ def resized_size(height: int, width: int, size: int) -> tuple[int, int]:
 class Operations(Protocol):
     """The steps of both transforms on an image of Pillow's."""
 
-    def resize(self, image: Image.Image, size: int, interpolation: int) -> Image.Image: ...
+    name: str
+
+    def resize(self, image: Image.Image, height: int, width: int,
+               interpolation: int) -> Image.Image: ...
+
+    def resize_shorter_side(self, image: Image.Image, size: int,
+                            interpolation: int) -> Image.Image: ...
 
     def pad(self, image: Image.Image, padding: int) -> Image.Image: ...
 
     def crop(self, image: Image.Image, top: int, left: int, height: int,
              width: int) -> Image.Image: ...
-
-    def stretch(self, image: Image.Image, size: int, interpolation: int) -> Image.Image: ...
 
     def flip(self, image: Image.Image) -> Image.Image: ...
 
@@ -103,9 +110,13 @@ class WrittenOut:
 
     name = "Pillow and numpy"
 
-    def resize(self, image: Image.Image, size: int, interpolation: int) -> Image.Image:
-        height, width = resized_size(image.height, image.width, size)
+    def resize(self, image: Image.Image, height: int, width: int,
+               interpolation: int) -> Image.Image:
         return image.resize((width, height), PILLOW_FILTER[interpolation])
+
+    def resize_shorter_side(self, image: Image.Image, size: int,
+                            interpolation: int) -> Image.Image:
+        return self.resize(image, *resized_size(image.height, image.width, size), interpolation)
 
     def pad(self, image: Image.Image, padding: int) -> Image.Image:
         pixels = numpy.asarray(image)
@@ -115,9 +126,6 @@ class WrittenOut:
     def crop(self, image: Image.Image, top: int, left: int, height: int,
              width: int) -> Image.Image:
         return image.crop((left, top, left + width, top + height))
-
-    def stretch(self, image: Image.Image, size: int, interpolation: int) -> Image.Image:
-        return image.resize((size, size), PILLOW_FILTER[interpolation])
 
     def flip(self, image: Image.Image) -> Image.Image:
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -135,7 +143,12 @@ class Torchvision:
         self._modes = {BILINEAR: functional.InterpolationMode.BILINEAR,
                        BICUBIC: functional.InterpolationMode.BICUBIC}
 
-    def resize(self, image: Image.Image, size: int, interpolation: int) -> Image.Image:
+    def resize(self, image: Image.Image, height: int, width: int,
+               interpolation: int) -> Image.Image:
+        return self._functional.resize(image, [height, width], self._modes[interpolation])
+
+    def resize_shorter_side(self, image: Image.Image, size: int,
+                            interpolation: int) -> Image.Image:
         return self._functional.resize(image, [size], self._modes[interpolation])
 
     def pad(self, image: Image.Image, padding: int) -> Image.Image:
@@ -145,24 +158,40 @@ class Torchvision:
              width: int) -> Image.Image:
         return self._functional.crop(image, top, left, height, width)
 
-    def stretch(self, image: Image.Image, size: int, interpolation: int) -> Image.Image:
-        return self._functional.resize(image, [size, size], self._modes[interpolation])
-
     def flip(self, image: Image.Image) -> Image.Image:
         return self._functional.hflip(image)
+
+
+def horizontal_first(image: Image.Image, height: int, width: int, interpolation: int,
+                     operations: Operations) -> Image.Image:
+    """The order of older Pillows, from any: a pass whose size does not change is left out."""
+    rows = operations.resize(image, image.height, width, interpolation)
+    return operations.resize(rows, height, width, interpolation)
+
+
+def resized_image(image: Image.Image, crop: Crop, operations: Operations) -> Image.Image:
+    if crop.kind == RANDOM_RESIZED_CROP:
+        height = width = crop.size
+    else:
+        height, width = resized_size(image.height, image.width, crop.size)
+    if crop.pass_order != OWN_ORDER:
+        return horizontal_first(image, height, width, crop.interpolation, operations)
+    if crop.kind == RANDOM_RESIZED_CROP:
+        return operations.resize(image, height, width, crop.interpolation)
+    return operations.resize_shorter_side(image, crop.size, crop.interpolation)
 
 
 def expected_image(image: Image.Image, crop: Crop, operations: Operations) -> Image.Image:
     """The crop of an image of Pillow's."""
     window = crop.window
     if crop.kind == SIMPLE_RESIZED_CROP:
-        small = operations.resize(image, crop.size, crop.interpolation)
+        small = resized_image(image, crop, operations)
         if crop.padding > 0:
             small = operations.pad(small, crop.padding)
         result = operations.crop(small, window.top, window.left, crop.size, crop.size)
     else:
         box = operations.crop(image, window.top, window.left, window.height, window.width)
-        result = operations.stretch(box, crop.size, crop.interpolation)
+        result = resized_image(box, crop, operations)
     return operations.flip(result) if window.flip else result
 
 
@@ -203,8 +232,8 @@ class CropPixels:
             for crop in crops:
                 window = crop.window
                 stream.write(struct.pack("=10q", crop.kind, crop.size, crop.padding,
-                                         crop.interpolation, PASS_ORDER, window.top, window.left,
-                                         window.height, window.width, window.flip))
+                                         crop.interpolation, crop.pass_order, window.top,
+                                         window.left, window.height, window.width, window.flip))
             stream.flush()
         except BrokenPipeError:
             self._fail()
@@ -292,12 +321,15 @@ class Draws:
         """1..longest, the ends more often than by chance."""
         return self.one_of((1, longest)) if self.happens(0.3) else self.integer(1, longest)
 
+    def pass_order(self) -> int:
+        return HORIZONTAL_FIRST if self.happens(0.25) else OWN_ORDER
+
     def simple_resized_crop(self, height: int, width: int, size: int, padding: int,
                             interpolation: int) -> Crop:
         resized = resized_size(height, width, size)
         top, left = (self.position(side + 2 * padding - size) for side in resized)
         return Crop(SIMPLE_RESIZED_CROP, size, padding, interpolation,
-                    Window(top, left, self.happens(0.5)))
+                    Window(top, left, self.happens(0.5)), self.pass_order())
 
     def random_resized_crop(self, height: int, width: int, size: int,
                             interpolation: int) -> Crop:
@@ -308,7 +340,8 @@ class Draws:
             box_width = min(size, width)
         top, left = self.position(height - box_height), self.position(width - box_width)
         return Crop(RANDOM_RESIZED_CROP, size, 0, interpolation,
-                    Window(top, left, self.happens(0.5), box_height, box_width))
+                    Window(top, left, self.happens(0.5), box_height, box_width),
+                    self.pass_order())
 
     def crops(self, height: int, width: int) -> list[Crop]:
         """One of each kind and interpolation."""
@@ -388,7 +421,7 @@ def compare(program: CropPixels, operations: Operations, tally: Tally, name: str
 
 def passes_are_known(height: int, width: int, crop: Crop) -> bool:
     """Pillow 12.3 turns the passes around for images over a hundred times taller than wide."""
-    if PASS_ORDER == PILLOW_13:
+    if OWN_ORDER == PILLOW_13:
         return True
     if crop.kind == RANDOM_RESIZED_CROP:
         height, width = crop.window.height, crop.window.width
@@ -454,7 +487,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def choose_operations(written_out: bool) -> Any:
+def choose_operations(written_out: bool) -> Operations:
     if not written_out and importlib.util.find_spec("torchvision") is not None:
         return Torchvision()
     return WrittenOut()

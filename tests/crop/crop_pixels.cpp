@@ -23,7 +23,7 @@
 namespace {
 
 /// How the pixels lie in memory; the values are the protocol's.
-enum class Layout : int64_t { Rows, Planes, Columns, PartOfALargerImage };
+enum class Layout : int64_t { Rows, Planes, Columns, PartOfALargerImage, ChannelsFirst };
 
 enum class Kind : int64_t { SimpleResizedCrop, RandomResizedCrop };
 
@@ -52,13 +52,15 @@ at::Tensor read_image(int64_t height, int64_t width, int64_t channels) {
   return image;
 }
 
-/// The same image, with other strides.
+/// The same image, with other strides; [C,H,W] if channels first.
 at::Tensor lay_out(const at::Tensor& image, Layout layout) {
   switch (layout) {
     case Layout::Rows:
       return image;
     case Layout::Planes:
       return image.permute({2, 0, 1}).contiguous().permute({1, 2, 0});
+    case Layout::ChannelsFirst:
+      return image.permute({2, 0, 1}).contiguous();
     case Layout::Columns:
       return image.transpose(0, 1).contiguous().transpose(0, 1);
     case Layout::PartOfALargerImage: {
@@ -73,31 +75,32 @@ at::Tensor lay_out(const at::Tensor& image, Layout layout) {
 }
 
 template <typename Options>
-Options options(const Request& request) {
+Options options(const Request& request, Layout layout) {
   return Options(request.size)
       .interpolation(static_cast<pixmim::Interpolation>(request.interpolation))
       .pass_order(static_cast<pixmim::PassOrder>(request.pass_order))
+      .channels_first(layout == Layout::ChannelsFirst)
       .normalize(false);
 }
 
-at::Tensor crop(const at::Tensor& image, const Request& request) {
+at::Tensor crop(const at::Tensor& image, Layout layout, const Request& request) {
   const pixmim::CropWindow window{request.top, request.left, request.flip != 0, request.height,
                                   request.width};
   switch (static_cast<Kind>(request.kind)) {
     case Kind::SimpleResizedCrop:
-      return pixmim::SimpleResizedCrop(
-                 options<pixmim::SimpleResizedCropOptions>(request).padding(request.padding))
+      return pixmim::SimpleResizedCrop(options<pixmim::SimpleResizedCropOptions>(request, layout)
+                                           .padding(request.padding))
           .apply(image, window);
     case Kind::RandomResizedCrop:
-      return pixmim::RandomResizedCrop(options<pixmim::RandomResizedCropOptions>(request))
+      return pixmim::RandomResizedCrop(options<pixmim::RandomResizedCropOptions>(request, layout))
           .apply(image, window);
   }
   throw std::runtime_error("no such crop");
 }
 
-void answer(const at::Tensor& image, const std::vector<Request>& requests) {
+void answer(const at::Tensor& image, Layout layout, const std::vector<Request>& requests) {
   for (const Request& request : requests) {
-    const at::Tensor pixels = crop(image, request).contiguous();
+    const at::Tensor pixels = crop(image, layout, request).contiguous();
     std::cout.write(static_cast<const char*>(pixels.const_data_ptr()),
                     static_cast<std::streamsize>(pixels.nbytes()));
   }
@@ -112,7 +115,8 @@ void answer_all() {
     const at::Tensor image = read_image(height, width, channels);
     std::vector<Request> requests(static_cast<std::size_t>(count));
     read(requests.data(), requests.size() * sizeof(Request));
-    answer(lay_out(image, static_cast<Layout>(layout)), requests);
+    const auto wanted = static_cast<Layout>(layout);
+    answer(lay_out(image, wanted), wanted, requests);
   }
 }
 
