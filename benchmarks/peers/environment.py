@@ -36,7 +36,7 @@ def make(environment: Path, build: Path) -> None:
     torch = existing_torch(python, build)
     if torch is None:
         print(f"no torch in reach: pip installs it, with CUDA's libraries, into {environment} "
-              "(3 GB)", flush=True)
+              "(5 GB on the disk)", flush=True)
         version = TORCH_VERSION
     else:
         folder, version = torch
