@@ -87,6 +87,7 @@ void add_options(CLI::App& app, Options& o) {
   const auto flag = [&app](const std::string& name, bool& value, const std::string& help,
                            const char* group) {
     app.add_flag("--" + name + ",!--no-" + name, value, help + (value ? " [on]" : " [off]"))
+        ->default_str(value ? "true" : "false")  // what a configuration file gets
         ->group(group);
   };
 
