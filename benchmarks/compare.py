@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import socket
 import statistics
 import subprocess
 import sys
-import timeit
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,6 +31,9 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot, ticker  # noqa: E402
 
+from figures import NOTHING, commit, number, ratio, table_row, threads_text  # noqa: E402
+from rounds import Effort, take_turns, timer_of  # noqa: E402
+
 PROGRAMS = ("low_freq_target", "loss")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -43,7 +44,6 @@ MICROSECONDS = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 # Parts of a row's name that Google Benchmark appends; they do not tell what ran.
 APPENDED = {"real_time", "process_time", "manual_time"}
 APPENDED_AXES = {"iterations", "repeats", "min_time", "min_warmup_time"}
-NOTHING = "–"
 # The program's reference and eager are one formula; noise and Python do not set them so far apart.
 MOST_APART = 1.5
 # The axes of a row: (name, value), in no order.
@@ -173,16 +173,6 @@ def read_programs(folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
     return rows, contexts
 
 
-def commit() -> str:
-    """The commit of the sources, as the target run_benchmarks names it."""
-    source = Path(__file__).resolve().parent
-    command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def run_programs(folder: Path, quick: bool) -> None:
     """Runs the benchmark programs in `folder`, which write their JSON files there."""
     effort = ["--benchmark_min_time=0.02"] if quick else ["--benchmark_repetitions=5"]
@@ -306,39 +296,6 @@ def comparable(row: Row) -> bool:
 # --- Timing -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure: as the programs do with five repetitions."""
-
-    rounds: int = 5
-    seconds: float = 0.2
-
-
-def number_of_calls(call: Callable[[], Any], seconds: float) -> int:
-    """How many calls take at least `seconds`; warms up on the way."""
-    call()
-    count = 1
-    while True:
-        elapsed = timeit.timeit(call, number=count)
-        if elapsed >= seconds:
-            return count
-        # Never by more than ten: a first call says little about the next ones.
-        count = max(count + 1, min(10 * count, math.ceil(1.2 * count * seconds / elapsed)))
-
-
-def time_calls(calls: list[Callable[[], Any]], effort: Effort) -> list[float]:
-    """Microseconds a call: the median of rounds, each the mean of many calls.
-
-    The calls take turns, so that a slow spell of the machine meets all of them.
-    """
-    counts = [number_of_calls(call, effort.seconds) for call in calls]
-    rounds: list[list[float]] = [[] for _ in calls]
-    for _ in range(effort.rounds):
-        for call, count, times in zip(calls, counts, rounds):
-            times.append(timeit.timeit(call, number=count) / count * 1e6)
-    return [statistics.median(times) for times in rounds]
-
-
 def run_and_list_operators(call: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, list[str]]:
     """The result of a compiled function's first call, and the operators left uncompiled.
 
@@ -420,7 +377,8 @@ def compare(row: Row, rows: dict[tuple[str, str, Axes], Row], effort: Effort) ->
         calls = [lambda: work.call(work.formula)]
         if compiled is not None:
             calls.append(lambda: work.call(compiled))
-        times = [time / row.batch for time in time_calls(calls, effort)]
+        times = [seconds * 1e6 / row.batch
+                 for seconds in take_turns([timer_of(call) for call in calls], effort)]
     copy = rows.get((row.component, "copy", row.axes))
     reference = rows.get((row.component, row.what + "_reference", row.axes))
     return Comparison(row, times[0], times[1] if compiled is not None else None,
@@ -455,22 +413,6 @@ def print_left_out(rows: Iterable[Row]) -> None:
 
 
 # --- The table ----------------------------------------------------------------------------------
-
-
-def number(value: Optional[float]) -> str:
-    """Three digits, or more before the point."""
-    if value is None:
-        return NOTHING
-    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    return f"{value:.{decimals}f}"
-
-
-def ratio(value: Optional[float]) -> str:
-    return NOTHING if value is None else f"{value:.{1 if value >= 10 else 2}f}x"
-
-
-def threads_text(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
 
 
 def case_text(comparison: Comparison) -> str:
@@ -529,7 +471,7 @@ def table_line(comparison: Comparison) -> str:
         ratio(comparison.ratio_to_compiled),
         NOTHING if share is None else f"{share:.0%}".replace("%", " %"),
     ]
-    return "| " + " | ".join(cells) + " |"
+    return table_row(cells)
 
 
 def compile_notes(comparisons: list[Comparison]) -> list[str]:
