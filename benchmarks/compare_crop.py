@@ -4,7 +4,7 @@
 The peers are torchvision on Pillow, torchvision's transforms.v2 on tensors, and OpenCV; pip
 installs what is missing into BUILD/peers. Writes OUT/crop_table.md and prints it:
 
-    cmake --build build --target crop_rounds data_path_bench
+    cmake --build build --target crop_rounds data_path_rounds
     python3 benchmarks/compare_crop.py --photographs FOLDER
 """
 
@@ -37,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     programs = arguments.build / "benchmarks"
-    for program in ("crop_rounds", "data_path_bench"):
+    for program in ("crop_rounds", "data_path_rounds"):
         if not (programs / program).is_file():
             raise SystemExit(f"compare_crop.py: {programs / program} is not built")
     if arguments.photographs is None and arguments.only == "data":
@@ -60,7 +60,7 @@ def main() -> int:
                 print(crop_table.progress(result[0]), flush=True)
     data = None
     if arguments.photographs is not None and arguments.only != "crops":
-        data = data_comparison.compare(programs / "data_path_bench", arguments.photographs,
+        data = data_comparison.compare(programs / "data_path_rounds", arguments.photographs,
                                        arguments.workers, arguments.quick)
     text = crop_table.page(crops, data, sorted(libraries), arguments.quick)
     arguments.out.mkdir(parents=True, exist_ok=True)

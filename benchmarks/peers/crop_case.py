@@ -68,4 +68,4 @@ def write_images(path: Path, images: list[Pixels]) -> None:
     with path.open("wb") as file:
         for image in images:
             file.write(struct.pack("=3q", *image.shape))
-            file.write(memoryview(numpy.ascontiguousarray(image)).cast("B"))
+            file.write(numpy.ascontiguousarray(image).ravel().data)

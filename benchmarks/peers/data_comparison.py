@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
 import tempfile
@@ -67,6 +66,20 @@ def time_epochs(epochs: dict[str, Callable[[], float]], rounds: int) -> dict[str
     return rates
 
 
+def time_all_epochs(exact: PixmimDataPath, fast: PixmimDataPath, folder: Path, workers: int,
+                    rounds: int) -> tuple[dict[str, list[float]], int]:
+    """Images a second, and the files of an epoch. The peers' workers end with this function."""
+    pillow = data_loaders.pillow_loader(folder, workers)
+    tensors = data_loaders.tensor_loader(folder, workers)
+    rates = time_epochs({
+        PIXMIM_EXACT: exact.images_a_second,
+        PIXMIM_FAST: fast.images_a_second,
+        PILLOW: lambda: data_loaders.images_a_second(pillow),
+        TENSORS: lambda: data_loaders.images_a_second(tensors),
+    }, rounds)
+    return rates, data_loaders.number_of_files(pillow)
+
+
 def time_decoding(photographs: list[Path]) -> dict[str, float]:
     """Seconds an image to read and decode it, in one thread."""
     torch.set_num_threads(1)
@@ -95,17 +108,8 @@ def compare(program: Path, folder: Path, workers: int, quick: bool) -> DataPaths
 
         exact = PixmimDataPath(program, epoch_folder, workers, fast=False)
         fast = PixmimDataPath(program, epoch_folder, workers, fast=True)
-        pillow = data_loaders.pillow_loader(epoch_folder, workers)
-        tensors = data_loaders.tensor_loader(epoch_folder, workers)
-        rates = time_epochs({
-            PIXMIM_EXACT: exact.images_a_second,
-            PIXMIM_FAST: fast.images_a_second,
-            PILLOW: lambda: data_loaders.images_a_second(pillow),
-            TENSORS: lambda: data_loaders.images_a_second(tensors),
-        }, QUICK_ROUNDS if quick else ROUNDS)
-        epoch_images = len(pillow.dataset)
-        del pillow, tensors
-        gc.collect()  # their workers end here
+        rates, epoch_images = time_all_epochs(exact, fast, epoch_folder, workers,
+                                              QUICK_ROUNDS if quick else ROUNDS)
         stages = {PIXMIM_EXACT: exact.stages(), PIXMIM_FAST: fast.stages()}
         peers_decode = time_decoding(photographs)
         exact.close()

@@ -45,6 +45,12 @@ def tensor_loader(folder: Path, workers: int) -> DataLoader[Any]:
     return loader(folder, workers, decode_to_tensor, tensor_pipeline(CASE))
 
 
+def number_of_files(batches: DataLoader[Any]) -> int:
+    dataset = batches.dataset
+    assert isinstance(dataset, ImageFolder)
+    return len(dataset)
+
+
 def images_a_second(batches: DataLoader[Any]) -> float:
     """Of an epoch."""
     start = time.perf_counter()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running program data_path_bench: the example's data path, an epoch at a time."""
+"""The running program data_path_rounds: the example's data path, an epoch at a time."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ class PixmimDataPath:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"data_path_bench ended with {self._process.wait()}")
+            raise SystemExit(f"data_path_rounds ended with {self._process.wait()}")
         return line.strip()

@@ -228,7 +228,7 @@ class CropPixels:
         assert stream is not None
         try:
             stream.write(struct.pack("=5q", *pixels.shape, layout, len(crops)))
-            stream.write(memoryview(numpy.ascontiguousarray(pixels)).cast("B"))
+            stream.write(numpy.ascontiguousarray(pixels).ravel().data)
             for crop in crops:
                 window = crop.window
                 stream.write(struct.pack("=10q", crop.kind, crop.size, crop.padding,

@@ -2,7 +2,7 @@
 // The example's data path, from JPEG files to normalised batches, timed an epoch at a time: the C++
 // side of compare_crop.py.
 //
-//     data_path_bench FOLDER WORKERS exact|fast
+//     data_path_rounds FOLDER WORKERS exact|fast
 //
 // Each line of stdin is an order:
 //
@@ -61,7 +61,9 @@ int64_t status(const std::string& field) {
 class DataPath {
  public:
   DataPath(const fs::path& folder, int64_t workers, bool fast)
-      : photographs_(data::open_source(folder)), workers_(workers), crop_(image_size) {
+      : photographs_(data::open_source(folder, data::SourceOptions().cache_folder({}))),
+        workers_(workers),
+        crop_(image_size) {
     if (fast) decode_.fast_short_side(image_size);
     if (photographs_->size() < batch_size) {
       throw std::runtime_error("there are fewer files than a batch");
@@ -173,10 +175,10 @@ int main(int argc, char** argv) {
   try {
     run({argv + 1, argv + argc});
   } catch (const c10::Error& error) {
-    std::cerr << "data_path_bench: " << error.what_without_backtrace() << '\n';
+    std::cerr << "data_path_rounds: " << error.what_without_backtrace() << '\n';
     return 1;
   } catch (const std::exception& error) {
-    std::cerr << "data_path_bench: " << error.what() << '\n';
+    std::cerr << "data_path_rounds: " << error.what() << '\n';
     return 1;
   }
   return 0;
