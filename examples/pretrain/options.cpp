@@ -86,7 +86,8 @@ void add_options(CLI::App& app, Options& o) {
   // On and off, on the command line and in a file: --name, --name=false.
   const auto flag = [&app](const std::string& name, bool& value, const std::string& help,
                            const char* group) {
-    app.add_flag("--" + name + ",!--no-" + name, value, help + (value ? " [on]" : " [off]"))
+    app.add_flag("--" + name + ",!--no-" + name, value, help)
+        ->default_str(value ? "true" : "false")  // what a configuration file gets
         ->group(group);
   };
 

@@ -39,6 +39,17 @@ class Workplace {
     }
   }
   fs::path photos() const { return folder_.path() / "photos"; }
+  /// The photographs again, in two tar files.
+  fs::path shards() const {
+    fs::create_directories(file("shards"));
+    for (const char* part : {"[0-3]", "[4-6]"}) {
+      const std::string shard = (file("shards") / (std::string(part) + ".tar")).string();
+      const std::string command =
+          "cd " + photos().string() + " && tar -cf '" + shard + "' photo" + part + ".png";
+      REQUIRE(std::system(command.c_str()) == 0);
+    }
+    return file("shards");
+  }
   fs::path file(const std::string& name) const { return folder_.path() / name; }
 
   /// Starts the program on a small model, its output in `output` and `output`.txt.
@@ -79,7 +90,8 @@ class Workplace {
   support::TemporaryFolder folder_;
   std::string small_ =
       " --model tiny --image-size 32 --patch-size 8 --decoder-dim 16 --decoder-depth 1"
-      " --decoder-heads 2 --radius 6 --batch 4 --accumulate 2 --no-bf16 --pictures 2 --blr 0.02 ";
+      " --decoder-heads 2 --radius 6 --batch 4 --accumulate 2 --no-bf16 --pictures 2 --blr 0.02"
+      " --threads 1 ";  // of too little work to share, on cores that other tests use
 };
 
 std::map<std::string, at::Tensor> weights(const fs::path& checkpoint) {
@@ -99,23 +111,30 @@ std::map<std::string, at::Tensor> weights(const fs::path& checkpoint) {
 
 TEST_CASE("a run that was killed goes on to the same weights", "[pretrain]") {
   const Workplace workplace;
-  const std::string run = "--steps 30 --save-every 4 --workers 2";
-  REQUIRE(workplace.run("whole", run) == 0);
+  const std::string files = "--data " + workplace.photos().string();
+  const std::string shards =
+      "--data " + workplace.shards().string() + " --shuffle-buffer 3 --fast-decode";
+  for (const auto& [name, data] : {std::pair("files", files), std::pair("shards", shards)}) {
+    const std::string whole = std::string(name) + "-whole";
+    const std::string killed = std::string(name) + "-killed";
+    const std::string run = data + " --steps 30 --save-every 4 ";
+    REQUIRE(workplace.run(whole, run + "--workers 2") == 0);
 
-  const pid_t child = workplace.start("killed", run);
-  workplace.wait_for_rows("killed", 9);
-  kill(child, SIGKILL);
-  const int ended = Workplace::wait(child);
-  CHECK((ended == -SIGKILL || ended == 0));
-  REQUIRE(fs::exists(workplace.file("killed") / "checkpoint.pt"));
-  REQUIRE(workplace.run("killed", "--steps 30 --save-every 4 --workers 0 --resume") == 0);
-  CHECK_THAT(workplace.printed("killed"), ContainsSubstring("resumed from step"));
+    const pid_t child = workplace.start(killed, run + "--workers 3 --prefetch 4");
+    workplace.wait_for_rows(killed, 9);
+    kill(child, SIGKILL);
+    const int ended = Workplace::wait(child);
+    CHECK((ended == -SIGKILL || ended == 0));
+    REQUIRE(fs::exists(workplace.file(killed) / "checkpoint.pt"));
+    REQUIRE(workplace.run(killed, run + "--workers 0 --resume") == 0);
+    CHECK_THAT(workplace.printed(killed), ContainsSubstring("resumed from step"));
 
-  CHECK(text_of(workplace.file("whole") / "loss.csv") ==
-        text_of(workplace.file("killed") / "loss.csv"));
-  const auto a = weights(workplace.file("whole") / "checkpoint.pt");
-  const auto b = weights(workplace.file("killed") / "checkpoint.pt");
-  for (const auto& [name, tensor] : a) CHECK(at::equal(tensor, b.at(name)));
+    CHECK(text_of(workplace.file(whole) / "loss.csv") ==
+          text_of(workplace.file(killed) / "loss.csv"));
+    const auto a = weights(workplace.file(whole) / "checkpoint.pt");
+    const auto b = weights(workplace.file(killed) / "checkpoint.pt");
+    for (const auto& [parameter, tensor] : a) CHECK(at::equal(tensor, b.at(parameter)));
+  }
 }
 
 TEST_CASE("Ctrl-C leaves a checkpoint", "[pretrain]") {
@@ -130,7 +149,7 @@ TEST_CASE("Ctrl-C leaves a checkpoint", "[pretrain]") {
 
 TEST_CASE("a run leaves its losses, options and pictures", "[pretrain]") {
   const Workplace workplace;
-  REQUIRE(workplace.run("out", "--steps 3 --no-norm-pix") == 0);
+  REQUIRE(workplace.run("out", "--steps 3 --fast-decode --no-norm-pix") == 0);
   const auto pictures = data::read_image(workplace.file("out") / "reconstructions.png");
   // Two rows of image, masked, reconstruction and target, enlarged to 192 pixels, 8 between them.
   CHECK(pictures.sizes() == at::IntArrayRef({2 * 200, 4 * 200, 3}));
@@ -138,7 +157,12 @@ TEST_CASE("a run leaves its losses, options and pictures", "[pretrain]") {
   const std::string log = text_of(workplace.file("out") / "loss.csv");
   CHECK(std::count(log.begin(), log.end(), '\n') == 4);
 
-  // The options that it wrote make the same run again.
+  // The options that it wrote make the same run again, those that are on by default or by choice too.
+  const std::string options = text_of(workplace.file("out") / "run.toml");
+  for (const char* line :
+       {"fast-decode=true", "norm-pix=false", "list-cache=true", "strict=false"}) {
+    CHECK_THAT(options, ContainsSubstring(line));
+  }
   REQUIRE(workplace.run("again", "--config " + workplace.file("out/run.toml").string()) == 0);
   CHECK(text_of(workplace.file("again") / "loss.csv") == log);
 }
@@ -164,6 +188,9 @@ TEST_CASE("a file that is no image is skipped with its name, or stops a strict r
   CHECK(workplace.run("lenient", "--steps 3") == 0);
   CHECK_THAT(workplace.printed("lenient"), ContainsSubstring("skipped files: 1"));
   CHECK_THAT(workplace.printed("lenient"), ContainsSubstring("broken.jpg"));
+  CHECK_THAT(workplace.printed("lenient"), ContainsSubstring("waiting: model"));
+  CHECK(workplace.run("limited", "--steps 2 --max-pixels 2100") == 0);  // 40x50 to 42x50 pass
+  CHECK_THAT(workplace.printed("limited"), ContainsSubstring("skipped files: 5"));
   CHECK(workplace.run("strict", "--steps 3 --strict") == 1);
   CHECK_THAT(workplace.printed("strict"), ContainsSubstring("broken.jpg"));
 }
@@ -184,6 +211,9 @@ TEST_CASE("wrong options end with a message", "[pretrain]") {
   CHECK(workplace.run("out", "--steps 2 --overwrite") == 0);
   CHECK(workplace.run("out", "--steps 3 --resume") == 1);
   CHECK_THAT(workplace.printed("out"), ContainsSubstring("there: steps=2, here: steps=3"));
+  CHECK(workplace.run("out", "--steps 2 --resume --fast-decode") == 1);
+  CHECK_THAT(workplace.printed("out"),
+             ContainsSubstring("there: fast-decode=false, here: fast-decode=true"));
   std::ofstream(workplace.file("wrong.toml")) << "bogus = 3\n";
   fails("--config " + workplace.file("wrong.toml").string(), "bogus");
   std::ofstream(workplace.file("out") / "checkpoint.pt") << "no checkpoint";
