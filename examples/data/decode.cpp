@@ -164,9 +164,10 @@ void write_png(const std::filesystem::path& path, const at::Tensor& image) {
   header.bit_depth = 8;
   spng_set_png_file(context.get(), file.get());
   spng_set_ihdr(context.get(), &header);
-  const int code = spng_encode_image(context.get(), pixels.data_ptr<uint8_t>(),
-                                     static_cast<std::size_t>(pixels.numel()), SPNG_FMT_PNG,
-                                     SPNG_ENCODE_FINALIZE);
+  int code = spng_encode_image(context.get(), pixels.data_ptr<uint8_t>(),
+                               static_cast<std::size_t>(pixels.numel()), SPNG_FMT_PNG,
+                               SPNG_ENCODE_FINALIZE);
+  if (code == 0 && std::fflush(file.get()) != 0) code = SPNG_IO_ERROR;
   if (code != 0) {
     throw std::runtime_error("cannot write " + path.string() + ": " + spng_strerror(code));
   }

@@ -32,8 +32,9 @@ class Decoder {
  public:
   explicit Decoder(DecodeOptions options = {}) : options_(options) {}
 
-  /// Decodes a JPEG or a PNG, told by its content and not its name: grey, palette, CMYK and 16-bit
-  /// images become RGB, transparency is dropped, as Pillow's `convert("RGB")` does.
+  /// Decodes a JPEG or a PNG, told by its content and not its name: grey, palette and CMYK images
+  /// become RGB and transparency is dropped, as Pillow's `convert("RGB")` does; of 16 bits the high
+  /// 8 are taken.
   ///
   /// Shape:   result [H,W,3], valid until the next call.
   /// Dtype:   result uint8.

@@ -35,7 +35,8 @@ File::~File() {
 void File::read(int64_t offset, int64_t size, std::vector<uint8_t>& bytes) const {
   // A file may be sparse: a terabyte that costs nothing on disk.
   constexpr int64_t limit = int64_t{1} << 30;
-  if (size < 0 || size > limit) {
+  if (size < 0) throw BadImage("it has a size below 0, " + std::to_string(size));
+  if (size > limit) {
     throw BadImage("it has " + std::to_string(size) + " bytes, more than " + std::to_string(limit));
   }
   bytes.resize(static_cast<std::size_t>(size));

@@ -56,28 +56,21 @@ class Walk {
   using Folder = std::unique_ptr<DIR, CloseFolder>;
   using Identity = std::pair<dev_t, ino_t>;
 
-  struct Entry {
-    std::string name;  // of a folder: with a slash at its end
-    bool is_link = false;
-
-    friend bool operator<(const Entry& a, const Entry& b) { return a.name < b.name; }
-  };
-
-  /// `relative` is empty or ends in a slash, as the folders among the entries: sorted like this, one
+  /// `relative` is empty or ends in a slash, as the folders among the entries do: sorted like this, one
   /// folder after the other, all paths come out in the order of their bytes.
   void list(const std::string& relative) {
-    std::vector<Entry> entries = entries_of(relative);
+    std::vector<std::string> entries = entries_of(relative);
     std::sort(entries.begin(), entries.end());
-    for (const Entry& entry : entries) {
-      if (entry.name.back() != '/') {
-        listing_.files.add(relative + entry.name);
-      } else if (!entry.is_link || follow(relative + entry.name)) {
-        list(relative + entry.name);
+    for (const std::string& entry : entries) {
+      if (entry.back() != '/') {
+        listing_.files.add(relative + entry);
+      } else {
+        list(relative + entry);
       }
     }
   }
 
-  std::vector<Entry> entries_of(const std::string& relative) {
+  std::vector<std::string> entries_of(const std::string& relative) {
     const Folder folder(opendir((root_ + relative).c_str()));
     if (!folder) {
       const bool hidden = errno == EACCES || errno == ENOENT;  // forbidden, or gone meanwhile
@@ -88,20 +81,21 @@ class Walk {
     struct stat status {};
     // Before the entries are read: a change while they are read shows in the time later.
     if (fstat(dirfd(folder.get()), &status) != 0) fail(relative);
-    if (relative.empty()) followed_.insert({status.st_dev, status.st_ino});
+    // Each folder once: a link may lead back to a folder above it, or to one that is listed anyway.
+    if (!listed_.insert({status.st_dev, status.st_ino}).second) return {};
     if (!settled(modified(status), wall_clock())) cacheable_ = false;
     listing_.folders.add(relative);
     listing_.modified.push_back(modified(status));
 
-    std::vector<Entry> entries;
+    std::vector<std::string> entries;
     errno = 0;
     while (const dirent* entry = readdir(folder.get())) {
       const std::string_view name = entry->d_name;
       const mode_t type = name == "." || name == ".." ? 0 : type_of(folder.get(), *entry);
       if (type == S_IFDIR) {
-        entries.push_back({std::string(name) + '/', entry->d_type != DT_DIR});
+        entries.push_back(std::string(name) + '/');
       } else if (type == S_IFREG && is_image_name(name)) {
-        entries.push_back({std::string(name)});
+        entries.emplace_back(name);
       }
       errno = 0;
     }
@@ -119,24 +113,13 @@ class Walk {
     return status.st_mode & S_IFMT;
   }
 
-  /// Whether to list the folder that may be behind a link: each once, for a link may lead back to
-  /// a folder above it.
-  bool follow(std::string path) {
-    path.insert(0, root_).pop_back();
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0) return false;
-    if (!S_ISLNK(status.st_mode)) return true;
-    return stat(path.c_str(), &status) == 0 &&
-           followed_.insert({status.st_dev, status.st_ino}).second;
-  }
-
   [[noreturn]] void fail(const std::string& relative) const {
     throw std::runtime_error("cannot list " + root_ + relative + ": " + std::strerror(errno));
   }
 
   std::string root_;
   Listing listing_;
-  std::set<Identity> followed_;
+  std::set<Identity> listed_;
   bool cacheable_ = true;
 };
 

@@ -24,6 +24,9 @@ const LoaderOptions& checked(const LoaderOptions& options) {
   at_least("image_size", options.image_size(), 1);
   at_least("workers", options.workers(), 0);
   at_least("prefetch", options.prefetch(), 1);
+  at_least("cache_bytes", options.cache_bytes(), 0);
+  at_least("max_pixels", options.decode().max_pixels(), 1);
+  at_least("fast_short_side", options.decode().fast_short_side(), 0);
   at_least("world", options.world(), 1);
   at_least("rank", options.rank(), 0);
   TORCH_CHECK(options.rank() < options.world(), "Loader: expected rank < world, got ",
@@ -133,6 +136,9 @@ Loader::Ticket Loader::next_ticket() {
 
 void Loader::fill(const Ticket& ticket, Tools& tools) {
   const bool sound = read_and_crop(ticket, tools);
+  // A giant's memory goes with its file.
+  constexpr std::size_t kept = std::size_t{64} << 20;
+  if (tools.bytes.capacity() > kept) std::vector<uint8_t>().swap(tools.bytes);
   const std::lock_guard<std::mutex> lock(mutex_);
   ticket.batch->sound[static_cast<std::size_t>(ticket.slot)] = sound;
   if (++ticket.batch->done == options_.batch() && ticket.batch == &pending_.front()) {
@@ -154,9 +160,6 @@ bool Loader::read_and_crop(const Ticket& ticket, Tools& tools) {
     bad_images_.add(index, source_->name(index), error.what());
     return false;
   }
-  // A giant's memory goes with its file.
-  constexpr std::size_t kept = std::size_t{64} << 20;
-  if (tools.bytes.capacity() > kept) std::vector<uint8_t>().swap(tools.bytes);
   return true;
 }
 

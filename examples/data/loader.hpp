@@ -103,7 +103,7 @@ class Loader {
   struct Pending {
     at::Tensor buffer;
     std::vector<SampleId> ids;
-    std::vector<char> sound;  // of each slot; each is written by one thread
+    std::vector<char> sound;  // of each slot
     int64_t taken = 0;
     int64_t done = 0;
   };

@@ -26,7 +26,8 @@ bool is_tar_name(const std::string& name) {
 std::vector<fs::path> tar_files(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (is_tar_name(entry.path().filename().string())) files.push_back(entry.path());
+    if (is_tar_name(entry.path().filename().string()) && !entry.is_directory())
+      files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;

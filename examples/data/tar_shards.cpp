@@ -16,12 +16,18 @@ namespace {
 
 constexpr std::size_t files_kept_open = 64;
 
+uint64_t checked_buffer(int64_t size) {
+  if (size >= 0) return static_cast<uint64_t>(size);
+  throw std::runtime_error("expected a shuffle buffer of 0 photographs or more, got " +
+                           std::to_string(size));
+}
+
 }  // namespace
 
 TarShards::TarShards(std::vector<fs::path> shards, int64_t shuffle_buffer,
                      const ListingCache& cache)
     : shards_(std::move(shards)),
-      shuffle_buffer_(static_cast<uint64_t>(std::max<int64_t>(shuffle_buffer, 0))),
+      shuffle_buffer_(checked_buffer(shuffle_buffer)),
       files_(files_kept_open) {
   uint64_t count = 0;
   for (const fs::path& shard : shards_) {

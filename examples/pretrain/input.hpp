@@ -49,8 +49,8 @@ inline data::Crop make_crop(const Options& options) {
 inline data::DecodeOptions decode_options(const Options& options) {
   const auto decode = data::DecodeOptions().max_pixels(options.max_pixels);
   if (!options.fast_decode) return decode;
-  // No crop is enlarged for it: the smallest box of a RandomResizedCrop, were it square, is
-  // sqrt(min_scale) of the shorter side.
+  // The smallest square box of a RandomResizedCrop is sqrt(min_scale) of the shorter side: no such
+  // box is enlarged for it.
   const double smallest = options.crop == "src" ? 1 : std::sqrt(options.min_scale);
   const double side = static_cast<double>(options.image_size) / smallest;
   return data::DecodeOptions(decode).fast_short_side(static_cast<int64_t>(std::ceil(side)));

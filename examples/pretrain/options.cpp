@@ -2,6 +2,7 @@
 #include "pretrain/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <stdexcept>

@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 
 #include "data/decode.hpp"
 #include "data/loader.hpp"
@@ -60,15 +62,17 @@ class Trainer {
     progress_.total_steps =
         options_.steps > 0 ? options_.steps : std::max<int64_t>(1, std::llround(wanted));
     resume();
-    replace_file(output_ / "run.toml",
-                 [this](const std::string& name) { std::ofstream(name) << to_toml(options_); });
+    replace_file(output_ / "run.toml", [this](const std::string& name) {
+      std::ofstream file(name);
+      if (!(file << to_toml(options_)).flush()) throw std::runtime_error("cannot write " + name);
+    });
   }
 
   int run() {
     announce();
     const Interrupt interrupt;
     LossLog log(output_ / "loss.csv", progress_.step);
-    ProgressLine line(progress_.total_steps, options_.workers);
+    ProgressLine line(progress_.total_steps, options_.effective_batch(), options_.workers);
     data::Loader loader(photographs_, crop_, loader_options(options_, progress_.step));
 
     if (progress_.step == 0) draw();
@@ -94,10 +98,11 @@ class Trainer {
         optimizer_->step();
         optimizer_->zero_grad();
       }
+      if (images == 0) loss = std::numeric_limits<double>::quiet_NaN();  // nothing was learnt
       ++progress_.step;
       log.add(progress_.step - 1, epoch(), rate, loss);
-      line.update(progress_.step, epoch(), loss, rate, images, loader.statistics());
       if (options_.seconds > 0) fit_into_time(line, progress_.step - first_step);
+      line.update(progress_.step, epoch(), loss, rate, images, loader.statistics());
 
       const bool done = progress_.step >= progress_.total_steps || interrupt.signal() != 0;
       if (done || progress_.step % options_.save_every == 0) save();
@@ -154,6 +159,11 @@ class Trainer {
   /// Sets the number of steps by the time that is left, and again from time to time: a machine's
   /// speed changes.
   void fit_into_time(ProgressLine& line, int64_t steps_done) {
+    if (line.elapsed() >= options_.seconds) {
+      progress_.total_steps = progress_.step;
+      line.set_total_steps(progress_.total_steps);
+      return;
+    }
     constexpr int64_t slow_steps = 3;  // threads start, memory is first touched
     constexpr int64_t interval = 6;
     if (steps_done == slow_steps) measured_from_ = line.elapsed();

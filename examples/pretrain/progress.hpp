@@ -18,8 +18,9 @@ class ProgressLine {
  public:
   using Clock = std::chrono::steady_clock;
 
-  ProgressLine(int64_t total_steps, int64_t workers)
-      : total_steps_(total_steps), workers_(workers) {}
+  /// `step_images`: what a step takes when all of them can be read.
+  ProgressLine(int64_t total_steps, int64_t step_images, int64_t workers)
+      : total_steps_(total_steps), step_images_(step_images), workers_(workers) {}
 
   void set_total_steps(int64_t total_steps) { total_steps_ = total_steps; }
 
@@ -43,7 +44,7 @@ class ProgressLine {
     const double seconds = std::chrono::duration<double>(now - before.time).count();
     const auto seen = static_cast<double>(images_ - before.images);
     const double rate = seconds > 0 ? seen / seconds : 0;
-    const auto left = static_cast<double>(total_steps_ - step) * static_cast<double>(images);
+    const auto left = static_cast<double>((total_steps_ - step) * step_images_);
     std::printf("%s%sstep %lld/%lld  epoch %.1f  loss %.4f  lr %.2e  %.1f images/s  %s  ETA %s%s",
                 terminal_ ? "\r" : "", terminal_ ? bar(step).c_str() : "",
                 static_cast<long long>(step), static_cast<long long>(total_steps_), epoch, loss, lr,
@@ -92,6 +93,7 @@ class ProgressLine {
   }
 
   int64_t total_steps_;
+  int64_t step_images_;
   int64_t workers_;
   int64_t images_ = 0;
   std::deque<Moment> recent_;

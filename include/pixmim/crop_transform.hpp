@@ -41,7 +41,8 @@ class CropTransform : public detail::DatasetTransform<Crop> {
   at::Tensor operator()(const at::Tensor& image) const;
 
   /// Crops each photo at a random place of its own, over LibTorch's threads: N photos of any sizes
-  /// and one C -> [N,C,size,size]. Throws: c10::Error also if `images` is empty.
+  /// and one C -> [N,C,size,size]. A batch of one is `std::vector<at::Tensor>{photo}`; braces alone
+  /// are the photo. Throws: c10::Error also if `images` is empty.
   at::Tensor operator()(const std::vector<at::Tensor>& images) const;
 
   /// Crops at a given place.

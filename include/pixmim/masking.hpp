@@ -51,7 +51,8 @@ TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 /// Dtype:   float32, uniform in [0, 1), on the CPU.
 /// Random:  Philox4x32-10; the crops' `sample(height, width, seed, index, epoch)` draws from other
 ///          streams of the same key.
-/// Throws:  c10::Error on another shape, dtype or device, a negative index, or tokens <= 0.
+/// Throws:  c10::Error on another shape, dtype or device, a number < 0, an epoch >= 2^32, or
+///          tokens <= 0.
 /// Example: auto noise = pixmim::keyed_noise(batch.index, batch.epoch, 196, /*seed=*/0);
 ///          auto mask = pixmim::mask_from_noise(noise.to(device), 0.75);
 at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,

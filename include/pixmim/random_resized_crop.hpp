@@ -71,6 +71,7 @@ class RandomResizedCrop : public CropTransform<RandomResizedCrop> {
                     std::optional<at::Generator> generator = std::nullopt) const;
 
   /// The box of sample `index`: the same for a (seed, index, epoch) in every thread and process.
+  /// Throws: c10::Error if epoch >= 2^32.
   CropWindow sample(int64_t height, int64_t width, uint64_t seed, uint64_t index,
                     uint64_t epoch = 0) const;
 

@@ -70,6 +70,7 @@ class SimpleResizedCrop : public CropTransform<SimpleResizedCrop> {
                     std::optional<at::Generator> generator = std::nullopt) const;
 
   /// The window of sample `index`: the same for a (seed, index, epoch) in every thread and process.
+  /// Throws: c10::Error if epoch >= 2^32.
   CropWindow sample(int64_t height, int64_t width, uint64_t seed, uint64_t index,
                     uint64_t epoch = 0) const;
 

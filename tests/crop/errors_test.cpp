@@ -4,6 +4,8 @@
 #include <pixmim/random_resized_crop.hpp>
 #include <pixmim/simple_resized_crop.hpp>
 
+#include <cmath>
+
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 
@@ -19,7 +21,8 @@ TEST_CASE("bad images are named by the crops", "[crop]") {
              ContainsSubstring("expected an image of shape [H,W,C], got [8, 8]"));
   CHECK_THAT(error(at::zeros({8, 8, 3})),
              ContainsSubstring("expected an image of dtype uint8, got Float"));
-  CHECK_THAT(error(at::zeros({0, 8, 3}, at::kByte)), ContainsSubstring("at least 1x1 pixels"));
+  CHECK_THAT(error(at::zeros({0, 8, 3}, at::kByte)),
+             ContainsSubstring("at least 1x1 pixels and one channel"));
   CHECK_THAT(error(at::zeros({8, 8, 1}, at::kByte)),
              ContainsSubstring("expected images of 3 channels, as mean and std have, got 1"));
   CHECK_THAT(error_of([&] { src(std::vector<at::Tensor>{}); }),
@@ -85,6 +88,13 @@ TEST_CASE("bad options of the crops are named", "[crop]") {
   const auto rrc = [](const RrcOptions& options) {
     return error_of([&] { const pixmim::RandomResizedCrop crop(options); });
   };
+  CHECK_THAT(src(SrcOptions(8).mean({0}).std({1e-60})),
+             ContainsSubstring("expected std > 0 in float32"));
+  CHECK_THAT(src(SrcOptions(8).mean({1e60}).std({1})),
+             ContainsSubstring("expected mean to be finite in float32"));
+  CHECK_THAT(rrc(RrcOptions(8).ratio({1, INFINITY})), ContainsSubstring("both finite"));
+  CHECK_THAT(error_of([] { pixmim::SimpleResizedCrop(8).sample(9, 9, 0, 0, uint64_t{1} << 32); }),
+             ContainsSubstring("expected an epoch below 2^32, got 4294967296"));
   CHECK_THAT(rrc(RrcOptions(8).scale({0.5, 0.1})), ContainsSubstring("got {0.5, 0.1}"));
   CHECK_THAT(rrc(RrcOptions(8).ratio({0, 1})), ContainsSubstring("expected ratio with 0 < least"));
   CHECK_THAT(error_of([] { pixmim::SimpleResizedCrop(8).sample(0, 5); }),

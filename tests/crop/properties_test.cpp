@@ -130,5 +130,11 @@ TEST_CASE("CUDA gives the pixels of the CPU", "[crop][cuda]") {
         pixmim::SimpleResizedCropOptions(224).interpolation(kernel).normalize(false));
     CHECK(at::equal(src.apply(image.to(at::kCUDA), {3, 40, true}).cpu(),
                     src.apply(image, {3, 40, true})));
+    for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      const pixmim::SimpleResizedCrop normalized(
+          pixmim::SimpleResizedCropOptions(224).interpolation(kernel).dtype(dtype));
+      CHECK(at::equal(normalized.apply(image.to(at::kCUDA), {3, 40, true}).cpu(),
+                      normalized.apply(image, {3, 40, true})));
+    }
   }
 }

@@ -54,7 +54,8 @@ Bytes claiming(Bytes bytes, int height, int width) {
 
 }  // namespace
 
-TEST_CASE("every kind of image decodes to Pillow's pixels", "[data_path]") {
+TEST_CASE("every kind of image decodes to Pillow's pixels, of 16 bits to the high 8",
+          "[data_path]") {
   const auto golden = support::golden("decoded_images");
   int count = 0;
   for (const auto& entry : fs::directory_iterator(images)) {

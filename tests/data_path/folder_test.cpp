@@ -66,7 +66,7 @@ TEST_CASE("photographs are listed in the order of their names' bytes", "[data_pa
                                         "b0.png", "folder.jpg/in.jpg", "z.JPEG"});
 }
 
-TEST_CASE("links are followed once", "[data_path]") {
+TEST_CASE("links are followed, and each folder is listed once", "[data_path]") {
   const support::TemporaryFolder folder;
   write_bytes(folder.path() / "photos/a/1.jpg", {0});
   write_bytes(folder.path() / "elsewhere/2.jpg", {0});
@@ -77,6 +77,7 @@ TEST_CASE("links are followed once", "[data_path]") {
   fs::create_symlink("1.jpg", photos / "a" / "link.jpg");
   fs::create_symlink("nowhere.jpg", photos / "a" / "broken.jpg");
   fs::create_symlink("loop.jpg", photos / "loop.jpg");
+  fs::create_directory_symlink("a", photos / "b");  // listed already
   CHECK(listed(photos) == Listed{"a/1.jpg", "a/link.jpg", "x/2.jpg"});
 }
 

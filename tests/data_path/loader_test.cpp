@@ -6,7 +6,9 @@
 #include <pixmim/simple_resized_crop.hpp>
 
 #include <atomic>
+#include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <thread>
@@ -334,11 +336,12 @@ TEST_CASE("no more than the batches ahead are made", "[data_path]") {
 TEST_CASE("waiting is measured on both sides", "[data_path]") {
   auto source = std::make_shared<OnePhotograph>();
   source->on_read = [](uint64_t) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
-  data::Loader slow(source, src(), options(2).workers(1));
-  for (int i = 0; i < 3; ++i) slow.next();
-  CHECK(slow.statistics().waited_for_data >= 0.1);  // six samples of 20 ms, one after the other
-  CHECK(slow.statistics().waited_for_room < slow.statistics().waited_for_data);
-
+  {
+    data::Loader slow(source, src(), options(2).workers(1));
+    for (int i = 0; i < 3; ++i) slow.next();
+    CHECK(slow.statistics().waited_for_data >= 0.1);  // six samples of 20 ms, one after the other
+    CHECK(slow.statistics().waited_for_room < slow.statistics().waited_for_data);
+  }
   source->on_read = nullptr;
   source->reads = 0;
   data::Loader fast(source, src(), options(2).workers(3).prefetch(1));
@@ -398,8 +401,11 @@ TEST_CASE("workers leave the caller's threads and gradients alone", "[data_path]
 
 TEST_CASE("a loader's options are checked", "[data_path]") {
   auto source = std::make_shared<OnePhotograph>();
-  for (const auto& wrong : {options(0), options(1).prefetch(0), options(1).workers(-1),
-                            options(1).rank(2).world(2), options(1).rank(-1)}) {
+  for (const auto& wrong :
+       {options(0), options(1).prefetch(0), options(1).workers(-1), options(1).rank(2).world(2),
+        options(1).rank(-1), options(1).cache_bytes(-1),
+        options(1).decode(data::DecodeOptions().max_pixels(0)),
+        options(1).decode(data::DecodeOptions().fast_short_side(-1))}) {
     CHECK_THROWS_AS(data::Loader(source, src(), wrong), c10::Error);
   }
 }

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <pixmim/masking.hpp>
 
+#include <cmath>
+
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 
@@ -63,5 +65,8 @@ TEST_CASE("bad sample numbers are named", "[masking]") {
   CHECK_THAT(error(good.view({2, 2}), good), ContainsSubstring("shape [N], got [2, 2]"));
   CHECK_THAT(error(good, at::arange(3, at::kLong)),
              ContainsSubstring("expected epoch of the shape of index, [4], or [], got [3]"));
+  CHECK_THAT(error(good, good.sub(1)), ContainsSubstring("expected epoch >= 0, got -1"));
+  CHECK_THAT(error(good, good.add(int64_t{1} << 32)),
+             ContainsSubstring("expected an epoch below 2^32"));
   CHECK_THAT(error(good, good, 0), ContainsSubstring("expected tokens > 0, got 0"));
 }

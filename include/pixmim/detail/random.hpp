@@ -13,6 +13,8 @@
 #include <optional>
 #include <utility>
 
+#include "pixmim/detail/rounded_product.hpp"
+
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
@@ -47,6 +49,7 @@ class KeyedBits {
  public:
   KeyedBits(uint64_t seed, uint64_t index, uint64_t epoch, KeyedPurpose purpose)
       : engine_(seed, index, 0) {
+    TORCH_CHECK(epoch < uint64_t{1} << 32, "expected an epoch below 2^32, got ", epoch);
     // The counter's low half in blocks of four numbers: 2^32 of them an epoch, 2^31 a purpose.
     engine_.set_offset(epoch << 32 | static_cast<uint64_t>(purpose) << 31);
   }
@@ -67,7 +70,7 @@ class KeyedBits {
 /// Uniform in [low, high).
 template <typename Bits>
 double uniform(Bits& bits, double low, double high) {
-  return low + (high - low) * static_cast<double>(bits() >> 11) * 0x1p-53;
+  return low + rounded_product(high - low, static_cast<double>(bits() >> 11) * 0x1p-53);
 }
 
 /// Uniform over the integers 0 .. count-1, without bias.

@@ -9,6 +9,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -54,6 +55,14 @@ class Cropper {
     TORCH_CHECK(size_ <= largest, caller, ": expected size <= ", largest, ", got ", size_);
     expect_probability(caller, "flip", options.flip());
     expect_statistics(caller, mean_, std_);
+    for (const double value : std_) {
+      TORCH_CHECK(static_cast<float>(value) > 0, caller, ": expected std > 0 in float32, got ",
+                  value);
+    }
+    for (const double value : mean_) {
+      TORCH_CHECK(std::isfinite(static_cast<float>(value)), caller,
+                  ": expected mean to be finite in float32, got ", value);
+    }
     TORCH_CHECK(options.dtype() == at::kFloat || options.dtype() == at::kHalf ||
                     options.dtype() == at::kBFloat16,
                 caller, ": expected dtype float32, float16 or bfloat16, got ", options.dtype(),
@@ -74,8 +83,8 @@ class Cropper {
                 channels_first_ ? "[C,H,W]" : "[H,W,C]", ", got ", image.sizes());
     TORCH_CHECK_TYPE(image.scalar_type() == at::kByte, caller_,
                      ": expected an image of dtype uint8, got ", image.scalar_type());
-    TORCH_CHECK(image.numel() > 0, caller_, ": expected an image of at least 1x1 pixels, got ",
-                image.sizes());
+    TORCH_CHECK(image.numel() > 0, caller_,
+                ": expected an image of at least 1x1 pixels and one channel, got ", image.sizes());
     const at::Tensor result = channels_first_ ? image.permute({1, 2, 0}) : image;
     if (normalize_) expect_statistics_fit(caller_, mean_, result.size(2));
     return result;

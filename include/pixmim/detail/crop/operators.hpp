@@ -77,7 +77,9 @@ inline at::Tensor crop_by_operators(const at::Tensor& photo, const CropGeometry&
 /// uint8 -> `dtype`, as torchvision's ToTensor and Normalize: /255, -mean, /std in float32.
 inline at::Tensor normalize_by_operators(const at::Tensor& pixels, const std::vector<double>& mean,
                                          const std::vector<double>& std, at::ScalarType dtype) {
-  at::Tensor image = pixels.to(at::kFloat).div_(255);
+  // A number instead of the tensor would be multiplied by its reciprocal on CUDA.
+  at::Tensor image = pixels.to(at::kFloat);
+  image.div_(at::full({1}, 255, image.options()));
   if (!mean.empty()) {
     const auto values = [&](const std::vector<double>& list) {
       return at::tensor(list, at::kFloat).view({-1, 1, 1}).to(image.device());

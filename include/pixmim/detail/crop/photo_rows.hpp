@@ -39,6 +39,10 @@ class PhotoRows {
     row_bytes_ = width_ * pixel_bytes();
     // The vertical pass reads whole registers, the horizontal one as many taps for each column.
     margin_ = std::max<int64_t>(64, 2 * columns.pairs * pixel_bytes() + 16);
+    if (in_place_ && photo.row_stride > 0) {
+      // Copied are the last rows alone, behind which the memory ends.
+      at_once = std::min(at_once, (row_bytes_ + margin_) / photo.row_stride + 1);
+    }
     while (slots_ < at_once) slots_ *= 2;
     slot_bytes_ = (row_bytes_ + margin_ + 63) / 64 * 64;
     copies_ = workspace.input.of_size(slots_ * slot_bytes_);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bodies of RandomResizedCrop.
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "pixmim/detail/crop/crop.hpp"
 #include "pixmim/detail/crop/geometry.hpp"
@@ -14,8 +16,9 @@ namespace detail {
 constexpr auto random_resized_crop_name = "RandomResizedCrop";
 
 inline void expect_range(const char* name, const std::array<double, 2>& range) {
-  TORCH_CHECK(range[0] > 0 && range[0] <= range[1], random_resized_crop_name, ": expected ", name,
-              " with 0 < least <= greatest, got {", range[0], ", ", range[1], "}");
+  TORCH_CHECK(range[0] > 0 && range[0] <= range[1] && std::isfinite(range[1]),
+              random_resized_crop_name, ": expected ", name,
+              " with 0 < least <= greatest, both finite, got {", range[0], ", ", range[1], "}");
 }
 
 /// Rounds to the nearest, halves to even: Python's round().
@@ -48,10 +51,13 @@ CropWindow RandomResizedCrop::draw(int64_t height, int64_t width, Bits bits) con
           rows * columns * detail::uniform(bits, options_.scale()[0], options_.scale()[1]);
       const double ratio =
           std::exp(detail::uniform(bits, std::log(least_ratio), std::log(greatest_ratio)));
-      CropWindow box;
-      box.width = detail::round_half_even(std::sqrt(area * ratio));
-      box.height = detail::round_half_even(std::sqrt(area / ratio));
-      if (box.width > 0 && box.width <= width && box.height > 0 && box.height <= height) {
+      // Compared before they become integers, which not every double fits.
+      const double box_width = std::nearbyint(std::sqrt(area * ratio));
+      const double box_height = std::nearbyint(std::sqrt(area / ratio));
+      if (box_width > 0 && box_width <= columns && box_height > 0 && box_height <= rows) {
+        CropWindow box;
+        box.width = static_cast<int64_t>(box_width);
+        box.height = static_cast<int64_t>(box_height);
         box.top = detail::uniform_integer(bits, height - box.height + 1);
         box.left = detail::uniform_integer(bits, width - box.width + 1);
         return box;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bodies of SimpleResizedCrop.
 
-#include <algorithm>
+#include <memory>
 
 #include "pixmim/detail/crop/crop.hpp"
 #include "pixmim/detail/crop/geometry.hpp"

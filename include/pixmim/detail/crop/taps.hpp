@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pixmim/crop_window.hpp"
+#include "pixmim/detail/rounded_product.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -27,8 +28,9 @@ inline double kernel_value(Interpolation interpolation, double x) {
   x = std::abs(x);
   if (interpolation == Interpolation::Bilinear) return x < 1 ? 1 - x : 0.0;
   constexpr double a = -0.5;
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+  const auto times = rounded_product;
+  if (x < 1) return times(times(times(a + 2, x) - (a + 3), x), x) + 1;
+  if (x < 2) return times(times(times(x - 5, x) + 8, x) - 4, a);
   return 0;
 }
 
@@ -52,7 +54,7 @@ class Resize {
 
   TapRange taps(int64_t output) const {
     if (copies_) return {output, output + 1};  // Pillow skips the pass
-    const double support = kernel_support(interpolation_) * filter_scale_;
+    const double support = rounded_product(kernel_support(interpolation_), filter_scale_);
     const double middle = center(output);
     return {std::max<int64_t>(static_cast<int64_t>(middle - support + 0.5), 0),
             std::min(static_cast<int64_t>(middle + support + 0.5), input_)};
@@ -69,7 +71,7 @@ class Resize {
     double sum = 0;
     for (std::size_t t = 0; t < count; ++t) {
       const auto x = static_cast<double>(range.low + static_cast<int64_t>(t));
-      values[t] = kernel_value(interpolation_, (x - middle + 0.5) * inverse);
+      values[t] = kernel_value(interpolation_, rounded_product(x - middle + 0.5, inverse));
       sum += values[t];
     }
     for (std::size_t t = 0; t < count; ++t) {
@@ -79,7 +81,9 @@ class Resize {
   }
 
  private:
-  double center(int64_t output) const { return (static_cast<double>(output) + 0.5) * scale_; }
+  double center(int64_t output) const {
+    return rounded_product(static_cast<double>(output) + 0.5, scale_);
+  }
 
   int64_t input_;
   bool copies_;
