@@ -32,6 +32,10 @@ COUNTED void* operator new(std::size_t size, std::align_val_t alignment) {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+COUNTED void* operator new(std::size_t size, const std::nothrow_t& /* tag */) noexcept {
+  ++allocations;
+  return std::malloc(size);
+}
 COUNTED void operator delete(void* memory) noexcept {
   std::free(memory);
 }
