@@ -66,6 +66,8 @@ TEST_CASE("results that do not fit are named", "[crop]") {
              ContainsSubstring("expected out of shape [3, 10, 10], got [3, 10, 9]"));
   CHECK_THAT(error(at::empty({3, 10, 10}, at::kByte)),
              ContainsSubstring("expected out of dtype Float, got Byte"));
+  CHECK_THAT(error(at::empty({3, 1, 10}).expand({3, 10, 10})),
+             ContainsSubstring("expected out with memory of its own for each element"));
   CHECK_THAT(error_of([&] {
                src.apply({image, image}, {{}});
              }),

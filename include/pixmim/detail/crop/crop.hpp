@@ -2,6 +2,7 @@
 // What the two crops share: checks, the choice of the engine, batches over threads.
 #pragma once
 
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
@@ -189,6 +190,9 @@ class Cropper {
                 out.sizes());
     TORCH_CHECK_TYPE(out.scalar_type() == dtype_, caller_, ": expected out of dtype ", dtype_,
                      ", got ", out.scalar_type());
+    TORCH_CHECK(at::has_internal_overlap(out) != at::MemOverlap::Yes, caller_,
+                ": expected out with memory of its own for each element, got strides ",
+                out.strides());
   }
 
   /// The engine writes along rows: not into a channels-last tensor.
