@@ -230,6 +230,7 @@ class Trainer {
 
   void announce() const {
     for (const auto& warning : photographs_->warnings()) {
+      TORCH_CHECK(!options_.strict, warning);
       std::fprintf(stderr, "warning: %s\n", warning.c_str());
     }
     int64_t parameters = 0;
