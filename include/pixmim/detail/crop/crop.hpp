@@ -75,8 +75,6 @@ class Cropper {
     divide_ = PIXMIM_DISPATCH(crop::divides_exactly(*values_));
   }
 
-  const char* caller() const { return caller_; }
-
   /// The image as [H,W,C], checked.
   at::Tensor photo(const at::Tensor& image) const {
     expect_defined(caller_, "image", image);
