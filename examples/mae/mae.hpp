@@ -10,6 +10,7 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/initialization.hpp"
 #include "vit/position_embedding.hpp"
 
 namespace mae {
@@ -27,6 +28,8 @@ struct MaskedAutoencoderOptions {
   TORCH_ARG(int64_t, decoder_num_heads) = 16;
   TORCH_ARG(double, mlp_ratio) = 4;
   TORCH_ARG(bool, norm_pix_loss) = true;
+  /// Less memory, more time: for the large ones.
+  TORCH_ARG(bool, activation_checkpointing) = false;
 
  public:
   /// tiny, small, base, large or huge: the encoders of the field, each with MAE's decoder.
@@ -61,21 +64,18 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
                 o.patch_size(), ", got ", o.image_size());
     patch_embed = register_module("patch_embed",
                                   vit::PatchEmbed(o.in_chans(), o.patch_size(), o.embed_dim()));
-    cls_token = register_parameter("cls_token", torch::randn({1, 1, o.embed_dim()}) * 0.02);
+    cls_token = register_parameter("cls_token", vit::token(o.embed_dim()));
     pos_embed = register_parameter("pos_embed", positions(o.embed_dim()), /*requires_grad=*/false);
-    blocks = register_module("blocks",
-                             vit::blocks(o.depth(), o.embed_dim(), o.num_heads(), o.mlp_ratio()));
+    blocks = make_blocks("blocks", o.depth(), o.embed_dim(), o.num_heads());
     norm = register_module("norm", vit::layer_norm(o.embed_dim()));
 
     decoder_embed =
         register_module("decoder_embed", torch::nn::Linear(o.embed_dim(), o.decoder_embed_dim()));
-    mask_token =
-        register_parameter("mask_token", torch::randn({1, 1, o.decoder_embed_dim()}) * 0.02);
+    mask_token = register_parameter("mask_token", vit::token(o.decoder_embed_dim()));
     decoder_pos_embed = register_parameter("decoder_pos_embed", positions(o.decoder_embed_dim()),
                                            /*requires_grad=*/false);
-    decoder_blocks =
-        register_module("decoder_blocks", vit::blocks(o.decoder_depth(), o.decoder_embed_dim(),
-                                                      o.decoder_num_heads(), o.mlp_ratio()));
+    decoder_blocks = make_blocks("decoder_blocks", o.decoder_depth(), o.decoder_embed_dim(),
+                                 o.decoder_num_heads());
     decoder_norm = register_module("decoder_norm", vit::layer_norm(o.decoder_embed_dim()));
     decoder_pred = register_module(
         "decoder_pred",
@@ -87,7 +87,7 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
   torch::Tensor forward_encoder(const torch::Tensor& images, const pixmim::TokenMask& mask) {
     const auto patches = patch_embed(images) + pos_embed.slice(1, 1);
     const auto prefix = (cls_token + pos_embed.slice(1, 0, 1)).expand({images.size(0), -1, -1});
-    return norm(vit::forward(blocks, torch::cat({prefix, mask.visible(patches)}, 1)));
+    return norm(blocks(torch::cat({prefix, mask.visible(patches)}, 1)));
   }
 
   /// latent [N,1+K,D] -> prediction [N,L,p*p*C].
@@ -95,7 +95,7 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
     const auto tokens = decoder_embed(latent);
     const auto patches = mask.restore(tokens.slice(1, 1), mask_token.to(tokens.scalar_type()));
     const auto full = torch::cat({tokens.slice(1, 0, 1), patches}, 1) + decoder_pos_embed;
-    return decoder_pred(decoder_norm(vit::forward(decoder_blocks, full))).slice(1, 1);
+    return decoder_pred(decoder_norm(decoder_blocks(full))).slice(1, 1);
   }
 
   /// images [N,C,H,W] -> prediction [N,L,p*p*C].
@@ -115,11 +115,17 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
   MaskedAutoencoderOptions options;
   vit::PatchEmbed patch_embed{nullptr};
   torch::Tensor cls_token, pos_embed, mask_token, decoder_pos_embed;
-  torch::nn::ModuleList blocks, decoder_blocks;
+  vit::Blocks blocks{nullptr}, decoder_blocks{nullptr};
   torch::nn::LayerNorm norm{nullptr}, decoder_norm{nullptr};
   torch::nn::Linear decoder_embed{nullptr}, decoder_pred{nullptr};
 
  private:
+  vit::Blocks make_blocks(const std::string& name, int64_t depth, int64_t dim, int64_t num_heads) {
+    vit::Blocks made(depth, vit::BlockOptions(dim, num_heads).mlp_ratio(options.mlp_ratio()));
+    made->activation_checkpointing = options.activation_checkpointing();
+    return register_module(name, made);
+  }
+
   torch::Tensor positions(int64_t dim) const {
     return vit::sincos_2d(dim, options.grid_h(), options.grid_w(), /*prefix_tokens=*/1)
         .unsqueeze(0);

@@ -6,8 +6,27 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
+
+#include "vit/recompute.hpp"
 
 namespace vit {
+
+/// Which of queries, keys and values have a bias. NoKey: BEiT's, SimMIM's and LSMAE's way, since a
+/// bias of the keys moves all of a query's scores alike.
+enum class QkvBias { All, NoKey };
+
+/// `BlockOptions(768, 12).qkv_bias(QkvBias::NoKey)`
+struct BlockOptions {
+  BlockOptions(int64_t dim, int64_t num_heads) : dim_(dim), num_heads_(num_heads) {}
+
+  TORCH_ARG(int64_t, dim);
+  TORCH_ARG(int64_t, num_heads);
+  TORCH_ARG(double, mlp_ratio) = 4;
+  TORCH_ARG(QkvBias, qkv_bias) = QkvBias::All;
+  /// Where the factors gamma_1 and gamma_2 of the two branches start; none: no such factors.
+  TORCH_ARG(std::optional<double>, layer_scale) = std::nullopt;
+};
 
 inline torch::nn::LayerNorm layer_norm(int64_t dim) {
   return torch::nn::LayerNorm(torch::nn::LayerNormOptions({dim}).eps(1e-6));
@@ -15,25 +34,40 @@ inline torch::nn::LayerNorm layer_norm(int64_t dim) {
 
 /// Multi-head self-attention: [N,L,D] -> [N,L,D].
 struct AttentionImpl : torch::nn::Module {
-  AttentionImpl(int64_t dim, int64_t num_heads) : num_heads(num_heads) {
-    TORCH_CHECK(dim % num_heads == 0, "Attention: expected dim to be a multiple of num_heads, got ",
-                dim, " and ", num_heads);
-    qkv = register_module("qkv", torch::nn::Linear(dim, 3 * dim));
+  explicit AttentionImpl(const BlockOptions& options) : num_heads(options.num_heads()) {
+    const int64_t dim = options.dim();
+    TORCH_CHECK(num_heads > 0 && dim % num_heads == 0,
+                "Attention: expected dim to be a multiple of num_heads, got ", dim, " and ",
+                num_heads);
+    const bool all = options.qkv_bias() == QkvBias::All;
+    qkv =
+        register_module("qkv", torch::nn::Linear(torch::nn::LinearOptions(dim, 3 * dim).bias(all)));
+    if (!all) {
+      q_bias = register_parameter("q_bias", torch::zeros({dim}));
+      v_bias = register_parameter("v_bias", torch::zeros({dim}));
+    }
     proj = register_module("proj", torch::nn::Linear(dim, dim));
   }
 
-  torch::Tensor forward(const torch::Tensor& tokens) {
+  /// `attention_bias`, [num_heads,L,L] or undefined, is added to the scores.
+  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& attention_bias = {}) {
     const int64_t batch = tokens.size(0);
     const int64_t length = tokens.size(1);
     const int64_t dim = tokens.size(2);
-    const auto heads =
-        qkv(tokens).view({batch, length, 3, num_heads, dim / num_heads}).permute({2, 0, 3, 1, 4});
-    const auto mixed = torch::scaled_dot_product_attention(heads[0], heads[1], heads[2]);
+    const auto bias =
+        q_bias.defined() ? torch::cat({q_bias, torch::zeros_like(q_bias), v_bias}) : qkv->bias;
+    const auto heads = torch::linear(tokens, qkv->weight, bias)
+                           .view({batch, length, 3, num_heads, dim / num_heads})
+                           .permute({2, 0, 3, 1, 4});
+    std::optional<torch::Tensor> added;
+    if (attention_bias.defined()) added = attention_bias.to(heads.scalar_type()).unsqueeze(0);
+    const auto mixed = torch::scaled_dot_product_attention(heads[0], heads[1], heads[2], added);
     return proj(mixed.transpose(1, 2).reshape({batch, length, dim}));
   }
 
   int64_t num_heads;
   torch::nn::Linear qkv{nullptr}, proj{nullptr};
+  torch::Tensor q_bias, v_bias;
 };
 TORCH_MODULE(Attention);
 
@@ -51,23 +85,62 @@ TORCH_MODULE(Mlp);
 
 /// A pre-norm transformer block: [N,L,D] -> [N,L,D].
 struct BlockImpl : torch::nn::Module {
-  BlockImpl(int64_t dim, int64_t num_heads, double mlp_ratio) {
+  explicit BlockImpl(const BlockOptions& options) {
+    const int64_t dim = options.dim();
     norm1 = register_module("norm1", layer_norm(dim));
-    attn = register_module("attn", Attention(dim, num_heads));
+    attn = register_module("attn", Attention(options));
     norm2 = register_module("norm2", layer_norm(dim));
-    mlp = register_module("mlp", Mlp(dim, std::lround(static_cast<double>(dim) * mlp_ratio)));
+    const auto hidden = std::lround(static_cast<double>(dim) * options.mlp_ratio());
+    mlp = register_module("mlp", Mlp(dim, hidden));
+    if (options.layer_scale().has_value()) {
+      gamma_1 = register_parameter("gamma_1", torch::full({dim}, *options.layer_scale()));
+      gamma_2 = register_parameter("gamma_2", torch::full({dim}, *options.layer_scale()));
+    }
   }
 
-  torch::Tensor forward(const torch::Tensor& tokens) {
-    const auto attended = tokens + attn(norm1(tokens));
-    return attended + mlp(norm2(attended));
+  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& attention_bias = {}) {
+    const auto attended = tokens + scaled(attn(norm1(tokens), attention_bias), gamma_1);
+    return attended + scaled(mlp(norm2(attended)), gamma_2);
   }
 
   torch::nn::LayerNorm norm1{nullptr}, norm2{nullptr};
   Attention attn{nullptr};
   Mlp mlp{nullptr};
+  torch::Tensor gamma_1, gamma_2;
+
+ private:
+  static torch::Tensor scaled(const torch::Tensor& branch, const torch::Tensor& gamma) {
+    return gamma.defined() ? branch * gamma : branch;
+  }
 };
 TORCH_MODULE(Block);
+
+/// `depth` blocks, one after the other, named 0, 1, ...: [N,L,D] -> [N,L,D].
+struct BlocksImpl : torch::nn::ModuleListImpl {
+  BlocksImpl(int64_t depth, const BlockOptions& options) {
+    for (int64_t i = 0; i < depth; ++i) push_back(Block(options));
+  }
+
+  torch::Tensor forward(torch::Tensor tokens, const torch::Tensor& attention_bias = {}) {
+    for (std::size_t i = 0; i < size(); ++i) tokens = forward_one(i, tokens, attention_bias);
+    return tokens;
+  }
+
+  /// The block `i` alone.
+  torch::Tensor forward_one(std::size_t i, const torch::Tensor& tokens,
+                            const torch::Tensor& attention_bias = {}) {
+    const auto block = ptr<BlockImpl>(i);
+    if (!activation_checkpointing) return block->forward(tokens, attention_bias);
+    return recompute([block](const torch::Tensor& input,
+                             const torch::Tensor& bias) { return block->forward(input, bias); },
+                     tokens, attention_bias);
+  }
+
+  /// Keep what enters a block, and compute the rest again when gradients are: a fraction of the
+  /// memory for a third more time.
+  bool activation_checkpointing = false;
+};
+TORCH_MODULE(Blocks);
 
 /// Cuts an image into patches and embeds them: [N,C,H,W] -> [N,L,D].
 struct PatchEmbedImpl : torch::nn::Module {
@@ -84,32 +157,5 @@ struct PatchEmbedImpl : torch::nn::Module {
   torch::nn::Conv2d proj{nullptr};
 };
 TORCH_MODULE(PatchEmbed);
-
-/// `depth` blocks, named 0, 1, ...
-inline torch::nn::ModuleList blocks(int64_t depth, int64_t dim, int64_t num_heads,
-                                    double mlp_ratio) {
-  torch::nn::ModuleList list;
-  for (int64_t i = 0; i < depth; ++i) list->push_back(Block(dim, num_heads, mlp_ratio));
-  return list;
-}
-
-inline torch::Tensor forward(torch::nn::ModuleList& blocks, torch::Tensor tokens) {
-  for (const auto& block : *blocks) tokens = block->as<Block>()->forward(tokens);
-  return tokens;
-}
-
-/// The initialisation of the official MAE: Xavier for matrices (a patch embedding counts as one),
-/// zero biases, unit norms.
-inline void initialize(torch::nn::Module& model) {
-  const torch::NoGradGuard no_grad;
-  for (const auto& module : model.modules(/*include_self=*/false)) {
-    if (auto* linear = module->as<torch::nn::Linear>()) {
-      torch::nn::init::xavier_uniform_(linear->weight);
-      linear->bias.zero_();
-    } else if (auto* embed = module->as<PatchEmbed>()) {
-      torch::nn::init::xavier_uniform_(embed->proj->weight.flatten(1));
-    }
-  }
-}
 
 }  // namespace vit
