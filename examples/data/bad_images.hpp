@@ -2,6 +2,8 @@
 // The photographs that could not be read.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -28,7 +30,10 @@ class BadImages {
     ++count_;
     if (count_ > named_at_most) return;
     named_.emplace(index, name + ": " + why);
-    std::fprintf(stderr, "\nskipped %s: %s\n", name.c_str(), why.c_str());
+    // On a terminal a progress line may stand there; in a pipe what was printed before comes first.
+    std::fflush(stdout);
+    std::fprintf(stderr, "%sskipped %s: %s\n", isatty(STDERR_FILENO) == 1 ? "\n" : "", name.c_str(),
+                 why.c_str());
     if (count_ == named_at_most) std::fprintf(stderr, "more are counted and not named\n");
   }
 

@@ -28,6 +28,7 @@ class ImageFolder : public Source {
   std::string name(uint64_t index) const override;
   void read(uint64_t index, std::vector<uint8_t>& bytes) const override;
   std::vector<uint64_t> order(uint64_t seed, uint64_t epoch) const override;
+  uint64_t fingerprint() const override { return files_.hash(); }
 
  private:
   std::string prefix_;

@@ -28,6 +28,15 @@ class Names {
     const uint64_t begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view(text_).substr(begin, ends_[i] - begin);
   }
+  /// Of these names, in this order (FNV-1a); given the hash of other lists, of those and this one.
+  uint64_t hash(uint64_t before = 0xCBF29CE484222325) const {
+    const auto add = [&before](unsigned char byte) { before = (before ^ byte) * 0x100000001B3; };
+    for (std::size_t i = 0; i < size(); ++i) {
+      for (const char letter : (*this)[i]) add(static_cast<unsigned char>(letter));
+      add(0);
+    }
+    return before;
+  }
   void shrink_to_fit() {
     text_.shrink_to_fit();
     ends_.shrink_to_fit();

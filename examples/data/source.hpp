@@ -33,6 +33,10 @@ class Source {
   /// the listing alone.
   virtual std::vector<uint64_t> order(uint64_t seed, uint64_t epoch) const = 0;
 
+  /// A hash of all names in their order, of the set's place not: a set may be moved, but not
+  /// changed.
+  virtual uint64_t fingerprint() const = 0;
+
   /// What is wrong with the set, though it can be used: sentences for the user.
   virtual std::vector<std::string> warnings() const { return {}; }
 };

@@ -69,6 +69,16 @@ std::vector<uint64_t> TarShards::order(uint64_t seed, uint64_t epoch) const {
   return shuffled_nearby(std::move(sequence), shuffle_buffer_, bits);
 }
 
+uint64_t TarShards::fingerprint() const {
+  uint64_t hash = Names().hash();
+  for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
+    Names name;
+    name.add(shards_[shard].filename().string());
+    hash = indices_[shard].names.hash(name.hash(hash));
+  }
+  return hash;
+}
+
 std::vector<std::string> TarShards::warnings() const {
   std::vector<std::string> result;
   for (std::size_t shard = 0; shard < shards_.size(); ++shard) {

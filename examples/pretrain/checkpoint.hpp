@@ -22,6 +22,14 @@ struct Progress {
   int64_t total_steps = 0;
 };
 
+/// What two runs must share for one to go on where the other stopped.
+struct Identity {
+  /// A line each.
+  std::string options;
+  /// "7 files, 0123456789abcdef"
+  std::string photographs;
+};
+
 /// Writes by `write(temporary path)`, then renames: a reader, or a power cut, sees the old file or
 /// the new one.
 template <typename Write>
@@ -36,7 +44,7 @@ void replace_file(const std::filesystem::path& path, const Write& write) {
 
 inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::Module& model,
                             const torch::optim::Optimizer& optimizer, const Progress& progress,
-                            const std::string& identity) {
+                            const Identity& identity) {
   torch::serialize::OutputArchive archive;
   torch::serialize::OutputArchive model_archive;
   torch::serialize::OutputArchive optimizer_archive;
@@ -46,7 +54,8 @@ inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::
   archive.write("optimizer", optimizer_archive);
   archive.write("step", c10::IValue(progress.step));
   archive.write("total_steps", c10::IValue(progress.total_steps));
-  archive.write("identity", c10::IValue(identity));
+  archive.write("identity", c10::IValue(identity.options));
+  archive.write("photographs", c10::IValue(identity.photographs));
   replace_file(path, [&archive](const std::string& name) { archive.save_to(name); });
 }
 
@@ -63,22 +72,30 @@ inline std::string differing_lines(const std::string& there, const std::string& 
   return result;
 }
 
-/// Throws std::runtime_error, naming them, if the checkpoint is of a run with other options.
+/// Throws std::runtime_error, naming them, if the checkpoint is of a run with other options or
+/// photographs.
 inline Progress load_checkpoint(const std::filesystem::path& path, torch::nn::Module& model,
-                                torch::optim::Optimizer& optimizer, const std::string& identity,
+                                torch::optim::Optimizer& optimizer, const Identity& identity,
                                 const torch::Device& device) {
   torch::serialize::InputArchive archive;
   c10::IValue value;
+  c10::IValue photographs;
   try {
     archive.load_from(path.string(), device);
     archive.read("identity", value);
+    archive.read("photographs", photographs);
   } catch (const c10::Error& error) {
     throw std::runtime_error(path.string() +
                              " is no checkpoint: " + error.what_without_backtrace());
   }
-  if (value.toStringRef() != identity) {
+  if (value.toStringRef() != identity.options) {
     throw std::runtime_error(path.string() + " is of a run with other options:" +
-                             differing_lines(value.toStringRef(), identity));
+                             differing_lines(value.toStringRef(), identity.options));
+  }
+  if (photographs.toStringRef() != identity.photographs) {
+    throw std::runtime_error(path.string() + " is of a run on other photographs: there " +
+                             photographs.toStringRef() + ", here " + identity.photographs +
+                             " (number, hash of the names)");
   }
   torch::serialize::InputArchive model_archive;
   torch::serialize::InputArchive optimizer_archive;

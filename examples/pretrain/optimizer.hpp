@@ -16,9 +16,9 @@
 
 namespace pretrain {
 
-/// Whether weight decay spares a parameter. Both sources spare biases and norms. mmselfsup's
-/// configs spare cls_token, mask_token and pos_embed too; the official MAE (timm's
-/// add_weight_decay) does not.
+/// Whether weight decay spares a parameter. All sources spare biases and norms. mmselfsup's configs
+/// spare cls_token, mask_token and pos_embed too; the official SimMIM (optimizer.py) spares
+/// cls_token and pos_embed; the official MAE (timm's add_weight_decay) none of them.
 inline bool spares_decay(const std::string& name, const torch::Tensor& parameter,
                          const std::string& decay) {
   const auto ends_with = [&name](const std::string& end) {
@@ -26,8 +26,9 @@ inline bool spares_decay(const std::string& name, const torch::Tensor& parameter
            name.compare(name.size() - end.size(), end.size(), end) == 0;
   };
   if (parameter.dim() == 1 || ends_with(".bias")) return true;
-  return decay == "openmmlab" &&
-         (ends_with("cls_token") || ends_with("mask_token") || ends_with("pos_embed"));
+  if (decay == "mae") return false;
+  return ends_with("cls_token") || ends_with("pos_embed") ||
+         (decay == "openmmlab" && ends_with("mask_token"));
 }
 
 inline torch::optim::AdamW make_optimizer(const torch::nn::Module& model, const Options& options) {
@@ -54,7 +55,7 @@ inline void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {
   for (auto& group : optimizer.param_groups()) group.options().set_lr(rate);
 }
 
-/// Where a step stands in the schedule, in steps; both lengths may be fractions.
+/// Where a step stands in the schedule, in steps; all lengths may be fractions.
 struct Schedule {
   std::string kind;
   double peak;
@@ -62,16 +63,21 @@ struct Schedule {
   double warmup_start;
   double warmup_steps;
   double total_steps;
+  /// multistep: from `fall_at` on the rate is `fall_to` of the peak.
+  double fall_at = 0;
+  double fall_to = 1;
 
   /// The learning rate of step 0, 1, ... (or between them).
   double at(double step) const {
     if (step < warmup_steps) {
-      // MAE (util/lr_sched.py) starts from 0 and reaches the peak as the warm-up ends; mmengine's
-      // LinearLR starts from a share of it and is there one step earlier.
+      // MAE (util/lr_sched.py) starts from 0 and reaches the peak as the warm-up ends, SimMIM
+      // (lr_scheduler.py) from a share of it; mmengine's LinearLR is there one step earlier.
       if (kind == "mae") return peak * step / warmup_steps;
-      const double progress = warmup_steps > 1 ? step / (warmup_steps - 1) : 1;
-      return peak * (warmup_start + (1 - warmup_start) * std::min(progress, 1.0));
+      const double length = kind == "openmmlab" ? warmup_steps - 1 : warmup_steps;
+      const double progress = length > 0 ? std::min(step / length, 1.0) : 1;
+      return peak * (warmup_start + (1 - warmup_start) * progress);
     }
+    if (kind == "multistep") return step < fall_at ? peak : peak * fall_to;
     constexpr double pi = 3.14159265358979323846;
     const double progress = (step - warmup_steps) / std::max(total_steps - warmup_steps, 1e-9);
     return minimum + (peak - minimum) * 0.5 * (1 + std::cos(pi * std::min(progress, 1.0)));

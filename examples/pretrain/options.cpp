@@ -3,80 +3,28 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <sstream>
-#include <stdexcept>
+
+#include "pretrain/recipes.hpp"
 
 namespace pretrain {
 namespace {
 
-// mmselfsup configs/selfsup/{mae,pixmim}: 8 x 512 images a step, lr 1.5e-4 x 4096 / 256, AdamW with
-// betas .9 and .95 and weight decay .05, 40 epochs of warm-up, then a cosine to 0, norm_pix.
-Options pixmim_vit_base_300e() {
-  Options options;
-  options.recipe = "pixmim_vit_base_300e";
-  options.batch = 512;
-  options.accumulate = 8;
-  options.bf16 = true;
-  return options;
-}
-
-Options pixmim_vit_base_800e() {
-  Options options = pixmim_vit_base_300e();
-  options.recipe = "pixmim_vit_base_800e";
-  options.epochs = 800;
-  options.warmup_start = 1e-9;
-  return options;
-}
-
-Options mae_vit_base_300e() {
-  Options options = pixmim_vit_base_300e();
-  options.recipe = "mae_vit_base_300e";
-  options.crop = "rrc";
-  options.interpolation = "bicubic";
-  options.target = "pixels";
-  return options;
-}
-
-// Small enough for minutes on two cores: ViT-Tiny's width, 4 blocks, 64 pixels, and the circle that
-// keeps the same frequencies per pixel as 40 at 224. Without norm_pix a picture shows what the
-// model paints.
-Options pixmim_vit_tiny_demo() {
-  Options options;
-  options.recipe = "pixmim_vit_tiny_demo";
-  options.model = "tiny";
-  options.depth = 4;
-  options.image_size = 64;
-  options.patch_size = 8;
-  options.decoder_dim = 128;
-  options.decoder_depth = 2;
-  options.decoder_heads = 4;
-  options.radius = 12;
-  options.norm_pix = false;
-  options.batch = 16;
-  options.base_lr = 1.6e-2;
-  options.epochs = 3000;
-  options.warmup_epochs = 150;
-  options.workers = 1;
-  options.threads = 1;  // its operators are too small to share, and waiting threads would spin
-  options.cache_mib = 256;
-  return options;
-}
-
-const std::map<std::string, Options (*)()>& recipes() {
-  static const std::map<std::string, Options (*)()> all = {
-      {"mae_vit_base_300e", mae_vit_base_300e},
-      {"pixmim_vit_base_300e", pixmim_vit_base_300e},
-      {"pixmim_vit_base_800e", pixmim_vit_base_800e},
-      {"pixmim_vit_tiny_demo", pixmim_vit_tiny_demo},
+/// CLI11's own validators tell of ranges that end at the greatest number of C++.
+CLI::Validator number(const std::string& expected, bool (*accepts)(double)) {
+  const auto check = [expected, accepts](const std::string& text) -> std::string {
+    double value = 0;
+    const bool accepted = CLI::detail::lexical_cast(text, value) && accepts(value);
+    return accepted ? "" : "expected " + expected + ", got " + text;
   };
-  return all;
+  return CLI::Validator(check, "");
 }
 
 void add_options(CLI::App& app, Options& o) {
-  const auto positive = CLI::PositiveNumber;
-  const auto not_negative = CLI::NonNegativeNumber;
-  const auto share = CLI::Range(0.0, 1.0).description("");
+  const auto positive = number("a number > 0", [](double value) { return value > 0; });
+  const auto not_negative = number("a number >= 0", [](double value) { return value >= 0; });
+  const auto share =
+      number("a number from 0 to 1", [](double value) { return value >= 0 && value <= 1; });
   const auto option = [&app](const std::string& name, auto& value, const std::string& help,
                              const char* group) {
     return app.add_option("--" + name, value, help)
@@ -97,23 +45,29 @@ void add_options(CLI::App& app, Options& o) {
   app.set_config("--config", "", "Read options from a TOML file; the command line wins");
   option("recipe", o.recipe, "Start from these options", files)
       ->check(CLI::IsMember(recipe_names()));
+  option("host", o.host, "The model that PixMIM is put into", files)
+      ->check(CLI::IsMember(host_names()));
   option("data", o.data,
          "Folder of JPEG and PNG files, flat or by class; or a .tar of them, or a folder of *.tar",
          files)
       ->required();
   flag("list-cache", o.list_cache,
-       "Keep the list of photographs in ~/.cache/pixmim, and use it until a folder changes", files);
+       "Keep the list of photographs from run to run (in $XDG_CACHE_HOME/pixmim or "
+       "~/.cache/pixmim), "
+       "for as long as no folder changes",
+       files);
   option("output", o.output, "Folder for checkpoints, losses and pictures", files);
   flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
   flag("overwrite", o.overwrite, "Start anew in an --output that holds a checkpoint", files);
   flag("strict", o.strict, "Stop at a file that cannot be read, instead of skipping it", files);
   option("save-every", o.save_every, "Steps between checkpoints", files)->check(positive);
-  option("pictures-every", o.pictures_every, "Steps between pictures; 0: at the end only", files)
+  option("pictures-every", o.pictures_every,
+         "Steps between pictures; 0: only before the first step and at the end", files)
       ->check(not_negative);
   option("pictures", o.pictures, "Photographs in a picture", files)->check(positive);
 
   constexpr auto model = "Model";
-  option("model", o.model, "Encoder: a ViT", model)
+  option("model", o.model, "Size of the encoder; convmae: small, base, large, huge", model)
       ->check(CLI::IsMember({"tiny", "small", "base", "large", "huge"}));
   option("image-size", o.image_size, "Side of the input in pixels", model)->check(positive);
   option("patch-size", o.patch_size, "Side of a patch in pixels; 0: 16, and 14 for huge", model)
@@ -122,14 +76,32 @@ void add_options(CLI::App& app, Options& o) {
   option("decoder-dim", o.decoder_dim, "Width of the decoder", model)->check(positive);
   option("decoder-depth", o.decoder_depth, "Blocks of the decoder", model)->check(positive);
   option("decoder-heads", o.decoder_heads, "Heads of the decoder", model)->check(positive);
+  flag("activation-checkpointing", o.activation_checkpointing,
+       "Keep what enters a block, and compute the rest again: less memory, more time", model);
+  option("decoder-downsampling", o.decoder_downsampling,
+         "lsmae: side of the squares of tokens that the decoder sees as one", model)
+      ->check(positive);
+  option("pred-downsampling", o.pred_downsampling,
+         "lsmae: side of the squares of patches that are predicted as one", model)
+      ->check(positive);
+  option("out-indices", o.out_indices, "mff: blocks whose outputs are fused, from 0, the last too",
+         model)
+      ->delimiter(',')
+      ->check(not_negative);
   option("mask-ratio", o.mask_ratio, "Share of hidden patches", model)->check(share);
+  option("mask-block", o.mask_block,
+         "lsmae: side of the squares of patches that are hidden together", model)
+      ->check(positive);
+  option("mask-patch-size", o.mask_patch_size, "simmim: side of the hidden squares in pixels",
+         model)
+      ->check(positive);
 
   constexpr auto input = "Input";
   option("crop", o.crop, "src: Simple Resized Crop; rrc: RandomResizedCrop", input)
       ->check(CLI::IsMember({"src", "rrc"}));
   option("interpolation", o.interpolation, "Kernel of the resize", input)
       ->check(CLI::IsMember({"bilinear", "bicubic"}));
-  option("min-scale", o.min_scale, "Least share of the area in a RandomResizedCrop", input)
+  option("min-scale", o.min_scale, "Least share of the area (rrc alone)", input)
       ->check(CLI::Range(1e-6, 1.0));
   option("pass-order", o.pass_order, "The Pillow to be equal to: 13, or those before", input)
       ->check(CLI::IsMember({"pillow13", "horizontal-first"}));
@@ -163,16 +135,23 @@ void add_options(CLI::App& app, Options& o) {
   option("accumulate", o.accumulate, "Forward passes in a step", training)->check(positive);
   option("blr", o.base_lr, "Learning rate for 256 images a step", training)->check(not_negative);
   option("min-lr", o.min_lr, "Learning rate at the end", training)->check(not_negative);
-  option("warmup-start", o.warmup_start, "Share of the rate at the start (openmmlab)", training)
+  option("warmup-start", o.warmup_start, "Share of the rate at the start (not mae)", training)
       ->check(share);
-  option("schedule", o.schedule, "Whose warm-up and cosine, to the step", training)
-      ->check(CLI::IsMember({"openmmlab", "mae"}));
+  option("schedule", o.schedule, "Whose warm-up and fall, to the step", training)
+      ->check(CLI::IsMember({"openmmlab", "mae", "multistep"}));
+  option("step-epoch", o.step_epoch, "When the rate falls (multistep)", training)
+      ->check(not_negative);
+  option("step-factor", o.step_factor, "To what share (multistep)", training)->check(share);
   option("weight-decay", o.weight_decay, "AdamW's", training)->check(not_negative);
-  option("decay", o.decay, "Who is decayed: mae spares biases and norms, openmmlab tokens too",
+  option("decay", o.decay,
+         "Who is decayed: mae spares biases and norms, simmim the class token too, openmmlab all "
+         "tokens",
          training)
-      ->check(CLI::IsMember({"openmmlab", "mae"}));
+      ->check(CLI::IsMember({"openmmlab", "mae", "simmim"}));
   option("beta1", o.beta1, "AdamW's", training)->check(share);
   option("beta2", o.beta2, "AdamW's", training)->check(share);
+  option("clip-grad", o.clip_grad, "Greatest norm of all gradients together; 0: any", training)
+      ->check(not_negative);
   option("seed", o.seed, "Of weights, order, crops and masks", training);
   option("steps", o.steps, "Stop after this many steps; 0: after --epochs", training)
       ->check(not_negative);
@@ -188,30 +167,26 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 constexpr auto description =
-    "Pretrains a Masked Autoencoder on a folder of photographs, with PixMIM or without.";
+    "Pretrains MAE, ConvMAE, LSMAE, MFF or SimMIM on photographs, with PixMIM or without.";
 
 }  // namespace
 
-Options recipe(const std::string& name) {
-  const auto found = recipes().find(name);
-  if (found == recipes().end()) throw std::invalid_argument("there is no recipe " + name);
-  return found->second();
-}
-
-std::vector<std::string> recipe_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : recipes()) names.push_back(entry.first);
-  return names;
-}
-
 bool parse(int argc, char** argv, Options& options, int& exit_code) {
+  // First which recipe it is, then everything, on top of that recipe.
   options = recipe(Options().recipe);
-  for (const bool named_recipe_known : {false, true}) {
-    if (named_recipe_known) options = recipe(options.recipe);
+  for (const bool recipe_known : {false, true}) {
     CLI::App app(description);
     add_options(app, options);
     try {
       app.parse(argc, argv);
+      const std::string host = app.count("--host") > 0 ? options.host : "";
+      if (!recipe_known) {
+        const bool by_host = app.count("--recipe") == 0 && !host.empty();
+        options = recipe(by_host ? recipe_of_host(host) : options.recipe);
+      } else if (options.host != recipe(options.recipe).host) {
+        throw CLI::ValidationError("--host", "the recipe " + options.recipe + " is one of " +
+                                                 recipe(options.recipe).host + ", not of " + host);
+      }
     } catch (const CLI::ParseError& error) {
       exit_code = app.exit(error);
       return false;

@@ -8,9 +8,10 @@
 
 namespace pretrain {
 
-/// What the recipes start from; without --recipe, `pixmim_vit_base_300e` is taken.
+/// What the recipes start from; without --recipe and --host, `pixmim_vit_base_300e` is taken.
 struct Options {
   std::string recipe = "pixmim_vit_base_300e";
+  std::string host = "mae";
 
   std::string data;
   bool list_cache = true;
@@ -26,7 +27,13 @@ struct Options {
   int64_t decoder_dim = 512;
   int64_t decoder_depth = 8;
   int64_t decoder_heads = 16;
+  bool activation_checkpointing = false;
+  int64_t decoder_downsampling = 1;
+  int64_t pred_downsampling = 1;
+  std::vector<int64_t> out_indices = {0, 2, 4, 6, 8, 11};
   double mask_ratio = 0.75;
+  int64_t mask_block = 2;
+  int64_t mask_patch_size = 32;
 
   std::string crop = "src";
   std::string interpolation = "bilinear";
@@ -48,10 +55,13 @@ struct Options {
   double min_lr = 0;
   double warmup_start = 1e-4;
   std::string schedule = "openmmlab";
+  double step_epoch = 0;
+  double step_factor = 0.1;
   double weight_decay = 0.05;
   std::string decay = "openmmlab";
   double beta1 = 0.9;
   double beta2 = 0.95;
+  double clip_grad = 0;
 
   std::string device = "cpu";
   bool bf16 = false;
@@ -73,10 +83,6 @@ struct Options {
   /// What two runs must share for one to go on where the other stopped, a line each.
   std::string identity() const;
 };
-
-/// The options of a named recipe. Throws std::invalid_argument for another name.
-Options recipe(const std::string& name);
-std::vector<std::string> recipe_names();
 
 /// Parses the command line. Returns false, with the exit code, if the program is done (--help, an
 /// error).

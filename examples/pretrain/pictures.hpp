@@ -4,10 +4,8 @@
 
 #include <torch/nn/functional.h>
 #include <torch/types.h>
-#include <pixmim/loss.hpp>
 #include <pixmim/normalization.hpp>
 #include <pixmim/patches.hpp>
-#include <pixmim/token_mask.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -43,30 +41,25 @@ inline void write_table(const std::filesystem::path& path,
   data::write_png(path, (table * 255).round().to(torch::kByte));
 }
 
-/// image | masked | reconstruction | target. `prediction` [N,L,p*p*3] is shown where the mask is,
-/// with norm_pix undone by the statistics of the target's own patches; elsewhere the image shows.
+/// image | masked | reconstruction | target. `hidden` [N,1,H,W] is 1 where the model saw nothing:
+/// there its `prediction` [N,L,p*p*3] is shown, with norm_pix undone by the statistics of the
+/// target's own patches; elsewhere the image.
 inline void write_reconstructions(const std::filesystem::path& path, const torch::Tensor& images,
                                   const torch::Tensor& target, const torch::Tensor& prediction,
-                                  const pixmim::TokenMask& mask, int64_t patch_size,
-                                  bool norm_pix) {
+                                  const torch::Tensor& hidden, int64_t patch_size, bool norm_pix) {
   const torch::ExpandingArray<2> grid({images.size(2) / patch_size, images.size(3) / patch_size});
-  const auto target_patches = pixmim::patchify(target, patch_size);
   auto painted = prediction.to(torch::kFloat);
   if (norm_pix) {
-    const auto [variance, mean] = torch::var_mean(target_patches, {2}, /*unbiased=*/true,
-                                                  /*keepdim=*/true);
+    const auto [variance, mean] = torch::var_mean(pixmim::patchify(target, patch_size), {2},
+                                                  /*unbiased=*/true, /*keepdim=*/true);
     painted = painted * (variance + 1e-6).sqrt() + mean;
   }
-  const auto hidden = mask.mask.unsqueeze(2).cpu();
-  const auto pixels = pixmim::patchify(to_pixels(images), patch_size);
-  const auto painted_pixels =
-      pixmim::patchify(to_pixels(pixmim::unpatchify(painted, patch_size, grid)), patch_size);
-  const auto show = [&](const torch::Tensor& patches) {
-    return pixmim::unpatchify(patches, patch_size, grid);
-  };
+  const auto pixels = to_pixels(images);
+  const auto seen = pixels * (1 - hidden);
+  const auto painted_pixels = to_pixels(pixmim::unpatchify(painted, patch_size, grid));
   constexpr double grey = 0.5;
-  write_table(path, {to_pixels(images), show(pixels * (1 - hidden) + grey * hidden),
-                     show(pixels * (1 - hidden) + painted_pixels * hidden), to_pixels(target)});
+  write_table(path,
+              {pixels, seen + grey * hidden, seen + painted_pixels * hidden, to_pixels(target)});
 }
 
 /// image | target | what the target leaves out, around grey.

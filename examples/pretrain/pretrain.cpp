@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pretrains a Masked Autoencoder on a folder of photographs, with PixMIM or without it.
+// Pretrains a model of the MAE family on photographs, with PixMIM or without it.
+#include <torch/cuda.h>
+#include <torch/nn/utils/clip_grad.h>
 #include <torch/utils.h>
 #include <pixmim/pixmim.hpp>
 
@@ -16,9 +18,9 @@
 #include "data/decode.hpp"
 #include "data/loader.hpp"
 #include "data/source.hpp"
-#include "mae/mae.hpp"
 #include "pretrain/autocast.hpp"
 #include "pretrain/checkpoint.hpp"
+#include "pretrain/host.hpp"
 #include "pretrain/input.hpp"
 #include "pretrain/interrupt.hpp"
 #include "pretrain/loss_log.hpp"
@@ -33,31 +35,39 @@ namespace fs = std::filesystem;
 namespace pretrain {
 namespace {
 
-mae::MaskedAutoencoder make_model(const Options& options) {
-  auto model = mae::MaskedAutoencoderOptions::vit(options.model)
-                   .image_size(options.image_size)
-                   .decoder_embed_dim(options.decoder_dim)
-                   .decoder_depth(options.decoder_depth)
-                   .decoder_num_heads(options.decoder_heads)
-                   .norm_pix_loss(options.norm_pix);
-  if (options.patch_size > 0) model.patch_size(options.patch_size);
-  if (options.depth > 0) model.depth(options.depth);
-  return mae::MaskedAutoencoder(model);
+/// Throws c10::Error if there is no such device, before anything else takes time.
+torch::Device checked_device(const std::string& name) {
+  const torch::Device device(name);
+  TORCH_CHECK(device.is_cpu() || device.is_cuda(),
+              "--device: expected cpu, cuda, cuda:1, ..., got ", name);
+  const auto devices = device.is_cuda() ? static_cast<int64_t>(torch::cuda::device_count()) : 1;
+  TORCH_CHECK(device.index() < devices && devices > 0, "--device ", name, ": LibTorch finds ",
+              devices, " CUDA devices");
+  return device;
+}
+
+std::string photographs_text(const data::Source& photographs) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%llu files, %016llx",
+                static_cast<unsigned long long>(photographs.size()),
+                static_cast<unsigned long long>(photographs.fingerprint()));
+  return text;
 }
 
 class Trainer {
  public:
   explicit Trainer(const Options& options)
       : options_(options),
-        device_(options.device),
+        device_(checked_device(options.device)),
         photographs_(open_photographs(options)),
+        identity_{options.identity(), photographs_text(*photographs_)},
         output_(options.output),
         crop_(make_crop(options)),
-        model_(make_model(options)),
-        target_(options, model_->options.patch_size()) {
+        host_(make_host(options)),
+        target_(options) {
     fs::create_directories(output_);
-    model_->to(device_);
-    optimizer_.emplace(make_optimizer(*model_, options_));
+    host_->module().to(device_);
+    optimizer_.emplace(make_optimizer(host_->module(), options_));
     const double wanted = options_.epochs / epochs_per_step();
     progress_.total_steps =
         options_.steps > 0 ? options_.steps : std::max<int64_t>(1, std::llround(wanted));
@@ -78,12 +88,12 @@ class Trainer {
     if (progress_.step == 0) draw();
     const int64_t first_step = progress_.step;
     while (progress_.step < progress_.total_steps) {
-      double loss = 0;
+      auto sum = torch::zeros({}, torch::TensorOptions(torch::kDouble).device(device_));
       int64_t images = 0;
       for (int64_t forward = 0; forward < options_.accumulate; ++forward) {
         const data::Batch batch = loader.next();
         if (batch.images.defined()) {
-          loss += accumulate(batch);
+          sum += accumulate(batch);
           images += batch.images.size(0);
         }
         TORCH_CHECK(loader.bad_images().count() < photographs_->size(), "none of the images in ",
@@ -91,14 +101,19 @@ class Trainer {
       }
 
       const double rate = schedule().at(static_cast<double>(progress_.step));
+      // Nothing is learnt without images. With them: the one place where a step waits for the GPU.
+      double loss = std::numeric_limits<double>::quiet_NaN();
       if (images > 0) {
+        loss = sum.item<double>();
         TORCH_CHECK(std::isfinite(loss), "the loss is ", loss, " in step ", progress_.step,
                     ": stopping; the last checkpoint is from before");
         set_learning_rate(*optimizer_, rate);
+        if (options_.clip_grad > 0) {
+          torch::nn::utils::clip_grad_norm_(host_->module().parameters(), options_.clip_grad);
+        }
         optimizer_->step();
         optimizer_->zero_grad();
       }
-      if (images == 0) loss = std::numeric_limits<double>::quiet_NaN();  // nothing was learnt
       ++progress_.step;
       log.add(progress_.step - 1, epoch(), rate, loss);
       if (options_.seconds > 0) fit_into_time(line, progress_.step - first_step);
@@ -131,29 +146,34 @@ class Trainer {
             options_.min_lr,
             options_.warmup_start,
             warmup,
-            total};
+            total,
+            options_.epochs > 0 ? total * options_.step_epoch / options_.epochs : 0,
+            options_.step_factor};
   }
 
   /// Random masks, each of which depends on the seed and on its own sample alone.
   pixmim::TokenMask masks(const torch::Tensor& index, const torch::Tensor& epoch) const {
-    const auto noise =
-        pixmim::keyed_noise(index, epoch, model_->options.num_patches(), options_.seed);
-    return pixmim::mask_from_noise(noise.to(device_), options_.mask_ratio);
+    return host_->mask(
+        pixmim::keyed_noise(index, epoch, host_->mask_noise(), options_.seed).to(device_));
+  }
+
+  /// What the loss is taken against.
+  torch::Tensor target(const torch::Tensor& images, const pixmim::TokenMask& mask) const {
+    return target_(images, host_->prediction_patch_size(), host_->prediction_mask(mask));
   }
 
   /// Forward and backward of one batch. Returns its share of the step's loss.
-  double accumulate(const data::Batch& batch) {
-    model_->train();
+  torch::Tensor accumulate(const data::Batch& batch) {
+    host_->module().train();
     const auto images = batch.images.to(device_, /*non_blocking=*/true);
     const auto mask = masks(batch.index, batch.epoch);
     torch::Tensor loss;
     {
       const Autocast autocast(device_.type(), options_.bf16);
-      loss = model_->loss(images, target_(images, mask), mask);
+      loss = host_->loss(images, target(images, mask), mask) / options_.accumulate;
     }
-    loss = loss / options_.accumulate;
     loss.backward();
-    return loss.item<double>();
+    return loss.detach();
   }
 
   /// Sets the number of steps by the time that is left, and again from time to time: a machine's
@@ -185,17 +205,17 @@ class Trainer {
       fs::remove(checkpoint);
       return;
     }
-    progress_ = load_checkpoint(checkpoint, *model_, *optimizer_, options_.identity(), device_);
+    progress_ = load_checkpoint(checkpoint, host_->module(), *optimizer_, identity_, device_);
     std::printf("resumed from step %lld\n", static_cast<long long>(progress_.step));
   }
 
   void save() {
-    save_checkpoint(output_ / "checkpoint.pt", *model_, *optimizer_, progress_,
-                    options_.identity());
+    save_checkpoint(output_ / "checkpoint.pt", host_->module(), *optimizer_, progress_, identity_);
   }
 
-  /// Pictures of some photographs, the same in every run of one seed.
-  void draw() {
+  /// Pictures of some photographs, the same in every run of one seed. Returns false if none of them
+  /// can be read.
+  bool draw() {
     constexpr uint64_t epoch = uint64_t{1} << 31;  // none that is trained on
     const uint64_t wanted =
         std::min(static_cast<uint64_t>(options_.pictures), photographs_->size());
@@ -216,31 +236,39 @@ class Trainer {
       crops.push_back(crop);
       indices.push_back(static_cast<int64_t>(index));
     }
-    if (crops.empty()) return;
+    if (crops.empty()) return false;
 
-    model_->eval();
+    host_->module().eval();
     const auto images = torch::stack(crops).to(device_);
     const auto target = target_(images);
     const auto mask = masks(torch::tensor(indices), torch::tensor(static_cast<int64_t>(epoch)));
-    const auto prediction = model_->forward(images, mask).cpu();
+    const auto prediction = host_->forward(images, mask).cpu();
+    const int64_t grid = options_.image_size / host_->patch_size();
+    const auto hidden = pixmim::upsample_mask(mask.mask.cpu(), grid, host_->patch_size());
     write_reconstructions(output_ / "reconstructions.png", images.cpu(), target.cpu(), prediction,
-                          mask, model_->options.patch_size(), options_.norm_pix);
+                          hidden, host_->prediction_patch_size(), options_.norm_pix);
     write_targets(output_ / "targets.png", images.cpu(), target.cpu());
+    return true;
   }
 
-  void announce() const {
+  void warn() const {
+    std::fflush(stdout);
     for (const auto& warning : photographs_->warnings()) {
       TORCH_CHECK(!options_.strict, warning);
       std::fprintf(stderr, "warning: %s\n", warning.c_str());
     }
+  }
+
+  void announce() const {
+    warn();
     int64_t parameters = 0;
-    for (const auto& parameter : model_->parameters()) parameters += parameter.numel();
-    std::printf(
-        "%llu photographs; ViT-%s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
-        static_cast<unsigned long long>(photographs_->size()), options_.model.c_str(),
-        static_cast<double>(parameters) / 1e6, static_cast<long long>(options_.image_size),
-        static_cast<long long>(options_.image_size), static_cast<long long>(progress_.total_steps),
-        static_cast<long long>(options_.effective_batch()));
+    for (const auto& parameter : host_->module().parameters()) parameters += parameter.numel();
+    std::printf("%llu photographs; %s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
+                static_cast<unsigned long long>(photographs_->size()), host_->name().c_str(),
+                static_cast<double>(parameters) / 1e6, static_cast<long long>(options_.image_size),
+                static_cast<long long>(options_.image_size),
+                static_cast<long long>(progress_.total_steps),
+                static_cast<long long>(options_.effective_batch()));
   }
 
   int finish(const ProgressLine& line, const data::BadImages& bad_images, int signal) {
@@ -253,22 +281,26 @@ class Trainer {
     if (bad > named.size()) {
       std::printf("  and %llu more\n", static_cast<unsigned long long>(bad - named.size()));
     }
+    warn();  // the first ones are far up by now
     if (signal != 0) {
       std::printf("stopped by a signal; go on with --resume\n");
       return 128 + signal;
     }
-    draw();
-    std::printf("%s holds checkpoint.pt, loss.csv, run.toml, reconstructions.png, targets.png\n",
-                output_.c_str());
+    TORCH_CHECK(bad == 0 || line.images() > 0,
+                "none of the images that were tried can be read: nothing was learnt");
+    const bool drawn = draw();
+    std::printf("%s holds checkpoint.pt, loss.csv, run.toml%s\n", output_.c_str(),
+                drawn ? ", reconstructions.png, targets.png" : "; no picture could be made");
     return 0;
   }
 
   Options options_;
   torch::Device device_;
   std::shared_ptr<const data::Source> photographs_;
+  Identity identity_;
   fs::path output_;
   data::Crop crop_;
-  mae::MaskedAutoencoder model_;
+  std::unique_ptr<Host> host_;
   Target target_;
   std::optional<torch::optim::AdamW> optimizer_;
   Progress progress_;

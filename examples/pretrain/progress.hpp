@@ -20,7 +20,9 @@ class ProgressLine {
 
   /// `step_images`: what a step takes when all of them can be read.
   ProgressLine(int64_t total_steps, int64_t step_images, int64_t workers)
-      : total_steps_(total_steps), step_images_(step_images), workers_(workers) {}
+      : total_steps_(total_steps), step_images_(step_images), workers_(workers) {
+    recent_.push_back({start_, 0, {}});
+  }
 
   void set_total_steps(int64_t total_steps) { total_steps_ = total_steps; }
 
@@ -96,8 +98,8 @@ class ProgressLine {
   int64_t step_images_;
   int64_t workers_;
   int64_t images_ = 0;
-  std::deque<Moment> recent_;
   Clock::time_point start_ = Clock::now();
+  std::deque<Moment> recent_;
   Clock::time_point printed_at_{};
   bool printed_ = false;
   bool terminal_ = isatty(STDOUT_FILENO) == 1;

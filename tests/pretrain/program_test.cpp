@@ -195,6 +195,28 @@ TEST_CASE("a file that is no image is skipped with its name, or stops a strict r
   CHECK_THAT(workplace.printed("strict"), ContainsSubstring("broken.jpg"));
 }
 
+TEST_CASE("a run of which nothing can be read fails, and names no pictures", "[pretrain]") {
+  const Workplace workplace;
+  for (const auto& photo : fs::directory_iterator(workplace.photos())) {
+    std::ofstream(photo.path()) << "no image";
+  }
+  CHECK(workplace.run("out", "--steps 1 --batch 2 --accumulate 1") == 1);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("nothing was learnt"));
+  CHECK_THAT(workplace.printed("out"), !ContainsSubstring("reconstructions.png"));
+}
+
+TEST_CASE("a run goes on with the photographs that it began with, wherever they are",
+          "[pretrain]") {
+  const Workplace workplace;
+  REQUIRE(workplace.run("out", "--steps 2") == 0);
+  fs::rename(workplace.photos(), workplace.file("moved"));
+  const std::string moved = "--steps 2 --resume --data " + workplace.file("moved").string();
+  CHECK(workplace.run("out", moved) == 0);
+  fs::rename(workplace.file("moved/photo1.png"), workplace.file("moved/other.png"));
+  CHECK(workplace.run("out", moved) == 1);
+  CHECK_THAT(workplace.printed("out"), ContainsSubstring("is of a run on other photographs"));
+}
+
 TEST_CASE("wrong options end with a message", "[pretrain]") {
   const Workplace workplace;
   const auto fails = [&](const std::string& arguments, const std::string& message) {
@@ -202,7 +224,12 @@ TEST_CASE("wrong options end with a message", "[pretrain]") {
     CHECK_THAT(workplace.printed("wrong"), ContainsSubstring(message));
   };
   fails("--recipe none", "--recipe");
-  fails("--mask-ratio 2", "--mask-ratio");
+  fails("--mask-ratio 2", "--mask-ratio: expected a number from 0 to 1, got 2");
+  fails("--workers -1", "--workers: expected a number >= 0, got -1");
+  fails("--max-pixels 0", "--max-pixels: expected a number > 0, got 0");
+  fails("--host lsmae --recipe mae_vit_base_300e", "is one of mae, not of lsmae");
+  fails("--device xpu", "expected cpu, cuda, cuda:1");
+  if (!torch::cuda::is_available()) fails("--device cuda", "LibTorch finds 0 CUDA devices");
   fails("--image-size 30", "expected image_size to be a multiple of patch_size, 8");
   fails("--frobnicate", "frobnicate");
   REQUIRE(workplace.run("out", "--steps 2") == 0);
