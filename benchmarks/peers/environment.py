@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -56,6 +57,14 @@ def make(environment: Path, build: Path) -> None:
 def install(python: Path, *packages: str) -> None:
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                     *packages], check=True)
+
+
+def require(module: str, *pip_arguments: str) -> None:
+    """Has pip install what only one comparison needs, if `module` is not there."""
+    if importlib.util.find_spec(module) is None:
+        print(f"pip installs {' '.join(pip_arguments)} into {sys.prefix}", flush=True)
+        install(Path(sys.executable), *pip_arguments)
+        importlib.invalidate_caches()
 
 
 def existing_torch(python: Path, build: Path) -> tuple[Path, str] | None:
