@@ -4,6 +4,9 @@
 
 #include <torch/nn.h>
 
+#include <cmath>
+#include <cstdint>
+
 #include "vit/block.hpp"
 
 namespace vit {
@@ -25,6 +28,14 @@ inline void initialize(torch::nn::Module& model) {
 /// A learnt token [1,1,dim], as MAE starts it.
 inline torch::Tensor token(int64_t dim) {
   return torch::randn({1, 1, dim}) * 0.02;
+}
+
+/// A normal distribution of a deviation, cut at +-`limit` deviations.
+inline void trunc_normal_(torch::Tensor& weight, double deviation, double limit) {
+  // The inverse of the distribution function, of numbers even in what is left of its range.
+  const double edge = std::erf(limit / std::sqrt(2.0));
+  weight.uniform_(-edge, edge).erfinv_().mul_(deviation * std::sqrt(2.0));
+  weight.clamp_(-limit * deviation, limit * deviation);
 }
 
 }  // namespace vit

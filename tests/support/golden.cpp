@@ -53,8 +53,9 @@ std::map<std::string, at::Tensor> Golden::below(const std::string& prefix) const
 std::vector<fs::path> golden_files(const std::string& prefix) {
   std::vector<fs::path> files;
   std::set<std::string> names;
-  std::vector<fs::path> folders = {PIXMIM_TEST_DATA};
+  std::vector<fs::path> folders;
   if (const char* more = std::getenv("PIXMIM_GOLDENS")) folders.emplace_back(more);
+  folders.emplace_back(PIXMIM_TEST_DATA);
   for (const auto& folder : folders) {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();

@@ -33,7 +33,7 @@ class Golden {
 };
 
 /// The files of tests/data (and of the folder PIXMIM_GOLDENS and its subfolders, if it is set) that
-/// start with `prefix`. Throws if there is none.
+/// start with `prefix`; of two of the same name the one of PIXMIM_GOLDENS. Throws if there is none.
 std::vector<std::filesystem::path> golden_files(const std::string& prefix);
 
 /// One of them. Throws if it is not there.
