@@ -5,7 +5,11 @@
 
 #include <utility>
 
+#include "convmae/convmae.hpp"
+#include "lsmae/lsmae.hpp"
 #include "mae/mae.hpp"
+#include "mff/mff.hpp"
+#include "simmim/simmim.hpp"
 
 namespace pretrain {
 namespace {
@@ -45,30 +49,133 @@ class HostOf : public Host {
   std::string name_;
 };
 
-/// Sets what most hosts can be told.
+/// LSMAE's mask hides squares of patches, and its prediction may be of such squares.
+class LongSequenceHost : public HostOf<lsmae::LongSequenceMaskedAutoencoder> {
+ public:
+  LongSequenceHost(std::string name, lsmae::LongSequenceMaskedAutoencoder model,
+                   const Options& options)
+      : HostOf(std::move(name), std::move(model), options.mask_ratio), block_(options.mask_block) {}
+
+  int64_t mask_noise() const override {
+    const auto squares = [this](int64_t patches) { return (patches + block_ - 1) / block_; };
+    return squares(model_->options.grid_h()) * squares(model_->options.grid_w());
+  }
+  pixmim::TokenMask mask(const torch::Tensor& noise) const override {
+    return pixmim::joint_mask_from_noise(noise, model_->options.grid_h(), model_->options.grid_w(),
+                                         mask_ratio_, block_);
+  }
+  int64_t prediction_patch_size() const override { return model_->options.prediction_patch_size(); }
+  torch::Tensor prediction_mask(const pixmim::TokenMask& mask) const override {
+    return model_->loss_weights(mask);
+  }
+
+ private:
+  int64_t block_;
+};
+
+/// SimMIM's mask hides squares of pixels that are larger than a patch.
+class SimMIMHost : public HostOf<simmim::SimMIM> {
+ public:
+  SimMIMHost(std::string name, simmim::SimMIM model, const Options& options)
+      : HostOf(std::move(name), std::move(model), options.mask_ratio),
+        image_size_(options.image_size),
+        mask_patch_size_(options.mask_patch_size) {}
+
+  int64_t mask_noise() const override {
+    const int64_t squares = image_size_ / mask_patch_size_;
+    return squares * squares;
+  }
+  pixmim::TokenMask mask(const torch::Tensor& noise) const override {
+    return pixmim::patch_aligned_mask_from_noise(noise, image_size_, mask_patch_size_, patch_size(),
+                                                 mask_ratio_);
+  }
+
+ private:
+  int64_t image_size_;
+  int64_t mask_patch_size_;
+};
+
+/// What every host can be told.
 template <typename ModelOptions>
-ModelOptions configured(ModelOptions model, const Options& options) {
+void configure_common(ModelOptions& model, const Options& options) {
   model.image_size(options.image_size)
-      .decoder_embed_dim(options.decoder_dim)
-      .decoder_depth(options.decoder_depth)
-      .decoder_num_heads(options.decoder_heads)
       .norm_pix_loss(options.norm_pix)
       .activation_checkpointing(options.activation_checkpointing);
+}
+
+template <typename ModelOptions>
+void configure_decoder(ModelOptions& model, const Options& options) {
+  model.decoder_embed_dim(options.decoder_dim)
+      .decoder_depth(options.decoder_depth)
+      .decoder_num_heads(options.decoder_heads);
+}
+
+template <typename ModelOptions>
+void configure_vit(ModelOptions& model, const Options& options) {
+  configure_common(model, options);
   if (options.patch_size > 0) model.patch_size(options.patch_size);
   if (options.depth > 0) model.depth(options.depth);
-  return model;
 }
 
 std::unique_ptr<Host> make_mae(const Options& options) {
-  const auto model = configured(mae::MaskedAutoencoderOptions::vit(options.model), options);
+  auto model = mae::MaskedAutoencoderOptions::vit(options.model);
+  configure_vit(model, options);
+  configure_decoder(model, options);
   return std::make_unique<HostOf<mae::MaskedAutoencoder>>(
       "MAE, ViT-" + options.model, mae::MaskedAutoencoder(model), options.mask_ratio);
+}
+
+std::unique_ptr<Host> make_convmae(const Options& options) {
+  TORCH_CHECK(options.model == "base", "--model: ConvMAE is there as base alone, got ",
+              options.model);
+  TORCH_CHECK(options.patch_size == 0 || options.patch_size == 16,
+              "--patch-size: ConvMAE's strides make it 16, got ", options.patch_size);
+  auto model = convmae::ConvMaskedAutoencoderOptions::base();
+  configure_common(model, options);
+  configure_decoder(model, options);
+  if (options.depth > 0) {
+    auto depth = *model.depth();
+    depth.back() = options.depth;
+    model.depth(depth);
+  }
+  return std::make_unique<HostOf<convmae::ConvMaskedAutoencoder>>(
+      "ConvMAE-base", convmae::ConvMaskedAutoencoder(model), options.mask_ratio);
+}
+
+std::unique_ptr<Host> make_lsmae(const Options& options) {
+  auto model = lsmae::LongSequenceMaskedAutoencoderOptions::vit(options.model);
+  configure_vit(model, options);
+  configure_decoder(model, options);
+  model.decoder_downsampling(options.decoder_downsampling)
+      .pred_downsampling(options.pred_downsampling);
+  return std::make_unique<LongSequenceHost>("LSMAE, ViT-" + options.model,
+                                            lsmae::LongSequenceMaskedAutoencoder(model), options);
+}
+
+std::unique_ptr<Host> make_mff(const Options& options) {
+  auto model = mff::MultiLevelFusionOptions::vit(options.model);
+  configure_vit(model, options);
+  configure_decoder(model, options);
+  if (!options.out_indices.empty()) model.out_indices(options.out_indices);
+  return std::make_unique<HostOf<mff::MultiLevelFusion>>(
+      "MFF, ViT-" + options.model, mff::MultiLevelFusion(model), options.mask_ratio);
+}
+
+std::unique_ptr<Host> make_simmim(const Options& options) {
+  auto model = simmim::SimMIMOptions::vit(options.model);
+  configure_vit(model, options);
+  return std::make_unique<SimMIMHost>("SimMIM, ViT-" + options.model, simmim::SimMIM(model),
+                                      options);
 }
 
 }  // namespace
 
 std::unique_ptr<Host> make_host(const Options& options) {
   if (options.host == "mae") return make_mae(options);
+  if (options.host == "convmae") return make_convmae(options);
+  if (options.host == "lsmae") return make_lsmae(options);
+  if (options.host == "mff") return make_mff(options);
+  if (options.host == "simmim") return make_simmim(options);
   TORCH_CHECK(false, "make_host: expected mae, convmae, lsmae, mff or simmim, got ", options.host);
 }
 

@@ -67,12 +67,14 @@ void add_options(CLI::App& app, Options& o) {
   option("pictures", o.pictures, "Photographs in a picture", files)->check(positive);
 
   constexpr auto model = "Model";
-  option("model", o.model, "Size of the encoder; convmae: small, base, large, huge", model)
+  option("model", o.model, "Size of the encoder; of convmae there is base", model)
       ->check(CLI::IsMember({"tiny", "small", "base", "large", "huge"}));
   option("image-size", o.image_size, "Side of the input in pixels", model)->check(positive);
   option("patch-size", o.patch_size, "Side of a patch in pixels; 0: 16, and 14 for huge", model)
       ->check(not_negative);
-  option("depth", o.depth, "Blocks of the encoder; 0: the model's own", model)->check(not_negative);
+  option("depth", o.depth, "Blocks of the encoder (convmae: of its last stage); 0: the model's own",
+         model)
+      ->check(not_negative);
   option("decoder-dim", o.decoder_dim, "Width of the decoder", model)->check(positive);
   option("decoder-depth", o.decoder_depth, "Blocks of the decoder", model)->check(positive);
   option("decoder-heads", o.decoder_heads, "Heads of the decoder", model)->check(positive);
@@ -84,7 +86,8 @@ void add_options(CLI::App& app, Options& o) {
   option("pred-downsampling", o.pred_downsampling,
          "lsmae: side of the squares of patches that are predicted as one", model)
       ->check(positive);
-  option("out-indices", o.out_indices, "mff: blocks whose outputs are fused, from 0, the last too",
+  option("out-indices", o.out_indices,
+         "mff: blocks whose outputs are fused, from 0, the last one too, as 1,3,11; none: its own",
          model)
       ->delimiter(',')
       ->check(not_negative);

@@ -30,7 +30,7 @@ struct Options {
   bool activation_checkpointing = false;
   int64_t decoder_downsampling = 1;
   int64_t pred_downsampling = 1;
-  std::vector<int64_t> out_indices = {0, 2, 4, 6, 8, 11};
+  std::vector<int64_t> out_indices;
   double mask_ratio = 0.75;
   int64_t mask_block = 2;
   int64_t mask_patch_size = 32;

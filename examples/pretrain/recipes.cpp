@@ -85,12 +85,19 @@ constexpr double radius_at_448 = 80;
 
 // mmpretrain configs/mff: MAE's recipe on PixMIM's crop, with pixels as the target.
 Options mff(Options options) {
+  options = with_pixmim(std::move(options));
   options.host = "mff";
+  options.target = "pixels";
   return options;
 }
-Options mff_plain(Options options) {
-  options = mff(with_pixmim(std::move(options)));
-  options.target = "pixels";
+Options mff_vit_base_300e() {
+  Options options = mff(openmmlab_300e());
+  options.out_indices = {1, 3, 5, 7, 9, 11};
+  return options;
+}
+Options mff_vit_base_800e() {
+  Options options = mff(openmmlab_800e());
+  options.out_indices = {0, 2, 4, 6, 8, 11};
   return options;
 }
 
@@ -155,10 +162,10 @@ const std::vector<std::pair<std::string, Options>>& recipes() {
       {"pixmim_convmae_base_1600e", with_pixmim(convmae_base_1600e())},
       {"lsmae_vit_base_800e", lsmae_vit_base_800e()},
       {"pixmim_lsmae_vit_base_800e", with_pixmim(lsmae_vit_base_800e(), radius_at_448)},
-      {"mff_vit_base_300e", mff_plain(openmmlab_300e())},
-      {"pixmim_mff_vit_base_300e", mff(with_pixmim(openmmlab_300e()))},
-      {"mff_vit_base_800e", mff_plain(openmmlab_800e())},
-      {"pixmim_mff_vit_base_800e", mff(with_pixmim(openmmlab_800e()))},
+      {"mff_vit_base_300e", mff_vit_base_300e()},
+      {"pixmim_mff_vit_base_300e", with_pixmim(mff_vit_base_300e())},
+      {"mff_vit_base_800e", mff_vit_base_800e()},
+      {"pixmim_mff_vit_base_800e", with_pixmim(mff_vit_base_800e())},
       {"simmim_vit_base_800e", simmim_vit_base_800e()},
       {"pixmim_simmim_vit_base_800e", with_pixmim(simmim_vit_base_800e())},
       {"pixmim_vit_tiny_demo", pixmim_vit_tiny_demo()},
