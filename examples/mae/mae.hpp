@@ -11,7 +11,7 @@
 
 #include "vit/block.hpp"
 #include "vit/initialization.hpp"
-#include "vit/position_embedding.hpp"
+#include "vit/masked_encoder.hpp"
 
 namespace mae {
 
@@ -45,6 +45,7 @@ struct MaskedAutoencoderOptions {
                 size);
   }
 
+  double decoder_mlp_ratio() const { return mlp_ratio_; }
   int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
   int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
   int64_t num_patches() const { return grid_h() * grid_w(); }
@@ -55,39 +56,26 @@ struct MaskedAutoencoderOptions {
   }
 };
 
-struct MaskedAutoencoderImpl : torch::nn::Module {
-  explicit MaskedAutoencoderImpl(const MaskedAutoencoderOptions& options) : options(options) {
-    const auto& o = this->options;
-    TORCH_CHECK(o.patch_size() > 0 && o.image_size()->at(0) % o.patch_size() == 0 &&
-                    o.image_size()->at(1) % o.patch_size() == 0 && o.num_patches() > 0,
-                "MaskedAutoencoder: expected image_size to be a multiple of patch_size, ",
-                o.patch_size(), ", got ", o.image_size());
-    patch_embed = register_module("patch_embed",
-                                  vit::PatchEmbed(o.in_chans(), o.patch_size(), o.embed_dim()));
-    cls_token = register_parameter("cls_token", vit::token(o.embed_dim()));
-    pos_embed = register_parameter("pos_embed", positions(o.embed_dim()), /*requires_grad=*/false);
-    blocks = make_blocks("blocks", o.depth(), o.embed_dim(), o.num_heads());
-    norm = register_module("norm", vit::layer_norm(o.embed_dim()));
-
-    decoder_embed =
-        register_module("decoder_embed", torch::nn::Linear(o.embed_dim(), o.decoder_embed_dim()));
-    mask_token = register_parameter("mask_token", vit::token(o.decoder_embed_dim()));
-    decoder_pos_embed = register_parameter("decoder_pos_embed", positions(o.decoder_embed_dim()),
-                                           /*requires_grad=*/false);
-    decoder_blocks = make_blocks("decoder_blocks", o.decoder_depth(), o.decoder_embed_dim(),
-                                 o.decoder_num_heads());
-    decoder_norm = register_module("decoder_norm", vit::layer_norm(o.decoder_embed_dim()));
+/// MAE with the options of a host: its own, or those of a host that is MAE and more.
+template <typename Options>
+struct MaskedAutoencoderOf : vit::MaskedEncoder {
+  explicit MaskedAutoencoderOf(const Options& options)
+      : MaskedEncoder(options, vit::BlockOptions(options.embed_dim(), options.num_heads())
+                                   .mlp_ratio(options.mlp_ratio())),
+        options(options) {
+    const int64_t dim = options.decoder_embed_dim();
+    decoder_embed = register_module("decoder_embed", torch::nn::Linear(options.embed_dim(), dim));
+    mask_token = register_parameter("mask_token", vit::token(dim));
+    decoder_pos_embed =
+        register_positions("decoder_pos_embed", dim, options.grid_h(), options.grid_w());
+    decoder_blocks = register_blocks(
+        "decoder_blocks", options.decoder_depth(),
+        vit::BlockOptions(dim, options.decoder_num_heads()).mlp_ratio(options.decoder_mlp_ratio()));
+    decoder_norm = register_module("decoder_norm", vit::layer_norm(dim));
     decoder_pred = register_module(
         "decoder_pred",
-        torch::nn::Linear(o.decoder_embed_dim(), o.patch_size() * o.patch_size() * o.in_chans()));
+        torch::nn::Linear(dim, options.patch_size() * options.patch_size() * options.in_chans()));
     vit::initialize(*this);
-  }
-
-  /// images [N,C,H,W] -> latent [N,1+K,D]: the class token, then the visible patches.
-  torch::Tensor forward_encoder(const torch::Tensor& images, const pixmim::TokenMask& mask) {
-    const auto patches = patch_embed(images) + pos_embed.slice(1, 1);
-    const auto prefix = (cls_token + pos_embed.slice(1, 0, 1)).expand({images.size(0), -1, -1});
-    return norm(blocks(torch::cat({prefix, mask.visible(patches)}, 1)));
   }
 
   /// latent [N,1+K,D] -> prediction [N,L,p*p*C].
@@ -112,25 +100,14 @@ struct MaskedAutoencoderImpl : torch::nn::Module {
         pixmim::PixelLossOptions(options.patch_size()).norm_pix(options.norm_pix_loss()));
   }
 
-  MaskedAutoencoderOptions options;
-  vit::PatchEmbed patch_embed{nullptr};
-  torch::Tensor cls_token, pos_embed, mask_token, decoder_pos_embed;
-  vit::Blocks blocks{nullptr}, decoder_blocks{nullptr};
-  torch::nn::LayerNorm norm{nullptr}, decoder_norm{nullptr};
+  Options options;
   torch::nn::Linear decoder_embed{nullptr}, decoder_pred{nullptr};
-
- private:
-  vit::Blocks make_blocks(const std::string& name, int64_t depth, int64_t dim, int64_t num_heads) {
-    vit::Blocks made(depth, vit::BlockOptions(dim, num_heads).mlp_ratio(options.mlp_ratio()));
-    made->activation_checkpointing = options.activation_checkpointing();
-    return register_module(name, made);
-  }
-
-  torch::Tensor positions(int64_t dim) const {
-    return vit::sincos_2d(dim, options.grid_h(), options.grid_w(), /*prefix_tokens=*/1)
-        .unsqueeze(0);
-  }
+  torch::Tensor mask_token, decoder_pos_embed;
+  vit::Blocks decoder_blocks{nullptr};
+  torch::nn::LayerNorm decoder_norm{nullptr};
 };
+
+using MaskedAutoencoderImpl = MaskedAutoencoderOf<MaskedAutoencoderOptions>;
 TORCH_MODULE(MaskedAutoencoder);
 
 }  // namespace mae

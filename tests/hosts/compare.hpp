@@ -31,12 +31,10 @@ inline at::Tensor thin(const at::Tensor& ours) {
   return ours.detach().flatten().slice(0, 0, std::nullopt, 7);
 }
 
-/// Copies the state `prefix*` into the model; the names have to be the model's, no more, no less.
+/// Copies a state into the model; the names have to be the model's, no more, no less.
 /// Buffers of integers are computed from the options and have to be equal.
-inline void load(torch::nn::Module& model, const Golden& golden,
-                 const std::string& prefix = "state.") {
+inline void load(torch::nn::Module& model, Tensors state) {
   const torch::NoGradGuard no_grad;
-  Tensors state = golden.below(prefix);
   const auto take = [&](const std::string& name, const at::Tensor& ours) {
     INFO(name);
     const auto found = state.find(name);
@@ -60,6 +58,11 @@ inline void load(torch::nn::Module& model, const Golden& golden,
   for (const auto& left : state) FAIL_CHECK("the model has no " << left.first);
 }
 
+inline void load(torch::nn::Module& model, const Golden& golden,
+                 const std::string& prefix = "state.") {
+  load(model, golden.below(prefix));
+}
+
 inline void expect_close(const Golden& golden, const std::string& name, const at::Tensor& ours,
                          double allowed = forward_tolerance) {
   const bool whole = golden.has(name);
@@ -73,11 +76,10 @@ inline void expect_loss(const Golden& golden, const std::string& name, const at:
   expect_close(golden, name, ours, 5e-6 * golden.number(name));
 }
 
-/// The gradients `prefix*` of the file, each of a parameter of the model.
-inline void expect_gradients(const Golden& golden, const std::string& prefix,
+/// Gradients of the official model, each of a parameter of ours.
+inline void expect_gradients(const std::string& what, const Tensors& expected,
                              torch::nn::Module& model) {
   const auto parameters = model.named_parameters();
-  const auto expected = golden.below(prefix);
   REQUIRE_FALSE(expected.empty());
   double worst = 0;
   for (const auto& [key, theirs] : expected) {
@@ -94,7 +96,13 @@ inline void expect_gradients(const Golden& golden, const std::string& prefix,
     CHECK(difference <= 5e-5 * largest + 1e-7);
     worst = std::max(worst, difference / (largest + 1e-12));
   }
-  support::report(golden.name() + " " + prefix + "*, of the largest", worst, 5e-5);
+  support::report(what + "*, of the largest", worst, 5e-5);
+}
+
+/// The gradients `prefix*` of the file.
+inline void expect_gradients(const Golden& golden, const std::string& prefix,
+                             torch::nn::Module& model) {
+  expect_gradients(golden.name() + " " + prefix, golden.below(prefix), model);
 }
 
 /// Copies of the gradients of all parameters that want one; each has to have one.

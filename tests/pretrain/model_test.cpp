@@ -3,16 +3,16 @@
 #include <torch/torch.h>
 #include <pixmim/pixmim.hpp>
 
-#include <regex>
-
 #include "mae/mae.hpp"
 #include "pretrain/optimizer.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/openmmlab.hpp"
 
 namespace {
 
 using support::Golden;
+using support::renamed;
 using Tensors = std::map<std::string, at::Tensor>;
 
 mae::MaskedAutoencoder tiny_model(const Golden& golden) {
@@ -33,29 +33,6 @@ void load(mae::MaskedAutoencoder& model, const Tensors& state) {
   auto parameters = model->named_parameters();
   REQUIRE(parameters.size() == state.size());
   for (auto& item : parameters) item.value().copy_(state.at(item.key()));
-}
-
-/// OpenMMLab's names to those of the official MAE.
-Tensors renamed(const Tensors& tensors) {
-  static const std::pair<std::regex, std::string> rules[] = {
-      {std::regex("^backbone\\.ln1"), "norm"},
-      {std::regex("^neck\\.ln1"), "decoder_norm"},
-      {std::regex("^(backbone|neck)\\."), ""},
-      {std::regex("^layers\\."), "blocks."},
-      {std::regex("\\.ln"), ".norm"},
-      {std::regex("ffn\\.layers\\.0\\.0"), "mlp.fc1"},
-      {std::regex("ffn\\.layers\\.1"), "mlp.fc2"},
-      {std::regex("patch_embed\\.projection"), "patch_embed.proj"},
-  };
-  Tensors result;
-  for (const auto& [name, tensor] : tensors) {
-    std::string ours = name;
-    for (const auto& [pattern, replacement] : rules) {
-      ours = std::regex_replace(ours, pattern, replacement);
-    }
-    result.emplace(ours, tensor);
-  }
-  return result;
 }
 
 void expect_close(const std::string& what, const at::Tensor& ours, const at::Tensor& expected,
