@@ -15,8 +15,9 @@ namespace data {
 
 /// The *.jpg, *.jpeg and *.png below `folder` (class folders or flat; any case), relative to it and
 /// sorted by byte, so that a photograph has the same number on every machine. Links are followed,
-/// but each folder is listed once, under the first of its names; folders that may not be read are left out. Taken from the cache while no folder has
-/// changed since. Throws std::runtime_error if a folder cannot be listed.
+/// but each folder is listed once, under the first of its names; folders that may not be read are
+/// left out. Taken from the cache while no folder has changed since. Throws std::runtime_error if a
+/// folder cannot be listed.
 Names list_images(const std::filesystem::path& folder, const ListingCache& cache);
 
 class ImageFolder : public Source {

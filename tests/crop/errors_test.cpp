@@ -25,6 +25,13 @@ TEST_CASE("bad images are named by the crops", "[crop]") {
              ContainsSubstring("at least 1x1 pixels and one channel"));
   CHECK_THAT(error(at::zeros({8, 8, 1}, at::kByte)),
              ContainsSubstring("expected images of 3 channels, as mean and std have, got 1"));
+  CHECK_THAT(error(at::zeros({3, 20, 30}, at::kByte)),
+             ContainsSubstring("got [3, 20, 30] (channels_first(true) takes the other one)"));
+  CHECK_THAT(error_of([] {
+               pixmim::SimpleResizedCrop(SrcOptions(16).channels_first(true))(
+                   at::zeros({20, 30, 3}, at::kByte));
+             }),
+             ContainsSubstring("got [20, 30, 3] (channels_first(false) takes the other one)"));
   CHECK_THAT(error_of([&] { src(std::vector<at::Tensor>{}); }),
              ContainsSubstring("expected at least one image, got an empty list"));
   const pixmim::SimpleResizedCrop bytes(SrcOptions(4).normalize(false));

@@ -85,8 +85,21 @@ class Cropper {
     TORCH_CHECK(image.numel() > 0, caller_,
                 ": expected an image of at least 1x1 pixels and one channel, got ", image.sizes());
     const at::Tensor result = channels_first_ ? image.permute({1, 2, 0}) : image;
-    if (normalize_) expect_statistics_fit(caller_, mean_, result.size(2));
+    if (normalize_) {
+      expect_layout(image);
+      expect_statistics_fit(caller_, mean_, result.size(2));
+    }
     return result;
+  }
+
+  /// Throws if the image would fit mean and std in the other layout alone.
+  void expect_layout(const at::Tensor& image) const {
+    const auto count = static_cast<int64_t>(mean_.size());
+    const bool fits = image.size(channels_first_ ? 0 : 2) == count;
+    const bool other_fits = image.size(channels_first_ ? 2 : 0) == count;
+    TORCH_CHECK(count <= 1 || fits || !other_fits, caller_, ": expected an image of shape ",
+                channels_first_ ? "[C,H,W]" : "[H,W,C]", ", got ", image.sizes(),
+                " (channels_first(", channels_first_ ? "false" : "true", ") takes the other one)");
   }
 
   /// Photos of one number of channels, on one device.
