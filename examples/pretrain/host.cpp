@@ -3,7 +3,9 @@
 
 #include <pixmim/masking.hpp>
 
+#include <sstream>
 #include <utility>
+#include <vector>
 
 #include "convmae/convmae.hpp"
 #include "lsmae/lsmae.hpp"
@@ -152,11 +154,24 @@ std::unique_ptr<Host> make_lsmae(const Options& options) {
                                             lsmae::LongSequenceMaskedAutoencoder(model), options);
 }
 
+/// "1,3,11"
+std::vector<int64_t> numbers(const std::string& text) {
+  std::vector<int64_t> result;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    TORCH_CHECK(
+        !part.empty() && part.size() < 5 && part.find_first_not_of("0123456789") == part.npos,
+        "--out-indices: expected numbers with commas between them, got ", text);
+    result.push_back(std::stoll(part));
+  }
+  return result;
+}
+
 std::unique_ptr<Host> make_mff(const Options& options) {
   auto model = mff::MultiLevelFusionOptions::vit(options.model);
   configure_vit(model, options);
   configure_decoder(model, options);
-  if (!options.out_indices.empty()) model.out_indices(options.out_indices);
+  if (!options.out_indices.empty()) model.out_indices(numbers(options.out_indices));
   return std::make_unique<HostOf<mff::MultiLevelFusion>>(
       "MFF, ViT-" + options.model, mff::MultiLevelFusion(model), options.mask_ratio);
 }
@@ -164,6 +179,7 @@ std::unique_ptr<Host> make_mff(const Options& options) {
 std::unique_ptr<Host> make_simmim(const Options& options) {
   auto model = simmim::SimMIMOptions::vit(options.model);
   configure_vit(model, options);
+  model.drop_path(options.drop_path);
   return std::make_unique<SimMIMHost>("SimMIM, ViT-" + options.model, simmim::SimMIM(model),
                                       options);
 }

@@ -88,9 +88,10 @@ void add_options(CLI::App& app, Options& o) {
       ->check(positive);
   option("out-indices", o.out_indices,
          "mff: blocks whose outputs are fused, from 0, the last one too, as 1,3,11; none: its own",
+         model);
+  option("drop-path", o.drop_path, "simmim: how often a branch of the last block is left out",
          model)
-      ->delimiter(',')
-      ->check(not_negative);
+      ->check(share);
   option("mask-ratio", o.mask_ratio, "Share of hidden patches", model)->check(share);
   option("mask-block", o.mask_block,
          "lsmae: side of the squares of patches that are hidden together", model)

@@ -30,7 +30,8 @@ struct Options {
   bool activation_checkpointing = false;
   int64_t decoder_downsampling = 1;
   int64_t pred_downsampling = 1;
-  std::vector<int64_t> out_indices;
+  std::string out_indices;
+  double drop_path = 0;
   double mask_ratio = 0.75;
   int64_t mask_block = 2;
   int64_t mask_patch_size = 32;

@@ -93,6 +93,7 @@ class Trainer {
       for (int64_t forward = 0; forward < options_.accumulate; ++forward) {
         const data::Batch batch = loader.next();
         if (batch.images.defined()) {
+          seed_forward(forward);
           sum += accumulate(batch);
           images += batch.images.size(0);
         }
@@ -155,6 +156,13 @@ class Trainer {
   pixmim::TokenMask masks(const torch::Tensor& index, const torch::Tensor& epoch) const {
     return host_->mask(
         pixmim::keyed_noise(index, epoch, host_->mask_noise(), options_.seed).to(device_));
+  }
+
+  /// What a model draws (SimMIM: which branches it leaves out) depends on the seed and on the number
+  /// of the forward pass, so that a run that is resumed draws the same.
+  void seed_forward(int64_t forward) const {
+    const auto number = static_cast<uint64_t>(progress_.step * options_.accumulate + forward);
+    torch::manual_seed(options_.seed + (number + 1) * 0x9E3779B97F4A7C15);
   }
 
   /// What the loss is taken against.

@@ -33,6 +33,8 @@ struct SimMIMOptions {
   TORCH_ARG(bool, use_abs_pos_emb) = false;
   /// Where the layer scale starts; none: no layer scale.
   TORCH_ARG(std::optional<double>, init_values) = 0.1;
+  /// How often training leaves out a branch of the last block, and of others in proportion.
+  TORCH_ARG(double, drop_path) = 0;
   TORCH_ARG(bool, norm_pix_loss) = false;
   /// Less memory, more time: for the large ones.
   TORCH_ARG(bool, activation_checkpointing) = false;
@@ -80,6 +82,7 @@ struct VisionTransformerImpl : torch::nn::Module {
                              vit::Blocks(o.depth(), vit::BlockOptions(o.embed_dim(), o.num_heads())
                                                         .mlp_ratio(o.mlp_ratio())
                                                         .qkv_bias(vit::QkvBias::NoKey)
+                                                        .drop_path(o.drop_path())
                                                         .layer_scale(o.init_values())));
     blocks->activation_checkpointing = o.activation_checkpointing();
     norm = register_module("norm", vit::layer_norm(o.embed_dim()));

@@ -26,6 +26,8 @@ struct BlockOptions {
   TORCH_ARG(QkvBias, qkv_bias) = QkvBias::All;
   /// Where the factors gamma_1 and gamma_2 of the two branches start; none: no such factors.
   TORCH_ARG(std::optional<double>, layer_scale) = std::nullopt;
+  /// Stochastic depth (arXiv 1603.09382): how often training leaves a branch out for a sample.
+  TORCH_ARG(double, drop_path) = 0;
 };
 
 inline torch::nn::LayerNorm layer_norm(int64_t dim) {
@@ -85,7 +87,9 @@ TORCH_MODULE(Mlp);
 
 /// A pre-norm transformer block: [N,L,D] -> [N,L,D].
 struct BlockImpl : torch::nn::Module {
-  explicit BlockImpl(const BlockOptions& options) {
+  explicit BlockImpl(const BlockOptions& options) : drop_path(options.drop_path()) {
+    TORCH_CHECK(drop_path >= 0 && drop_path < 1, "Block: expected drop_path in [0, 1), got ",
+                drop_path);
     const int64_t dim = options.dim();
     norm1 = register_module("norm1", layer_norm(dim));
     attn = register_module("attn", Attention(options));
@@ -99,26 +103,43 @@ struct BlockImpl : torch::nn::Module {
   }
 
   torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& attention_bias = {}) {
-    const auto attended = tokens + scaled(attn(norm1(tokens), attention_bias), gamma_1);
-    return attended + scaled(mlp(norm2(attended)), gamma_2);
+    return forward(tokens, attention_bias, draw_branches(tokens));
+  }
+
+  /// With drawn `branches`, or undefined ones: all.
+  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& attention_bias,
+                        const torch::Tensor& branches) {
+    const auto of = [&](const torch::Tensor& branch, const torch::Tensor& gamma, int64_t which) {
+      const auto scaled = gamma.defined() ? branch * gamma : branch;
+      return branches.defined() ? scaled * branches[which] : scaled;
+    };
+    const auto attended = tokens + of(attn(norm1(tokens), attention_bias), gamma_1, 0);
+    return attended + of(mlp(norm2(attended)), gamma_2, 1);
+  }
+
+  /// [2,N,1,1]: by what each branch of a sample is multiplied, 0 or more than 1; undefined: by 1.
+  torch::Tensor draw_branches(const torch::Tensor& tokens) const {
+    if (drop_path == 0 || !is_training()) return {};
+    const double kept = 1 - drop_path;
+    return torch::full({2, tokens.size(0), 1, 1}, kept, tokens.options()).bernoulli() / kept;
   }
 
   torch::nn::LayerNorm norm1{nullptr}, norm2{nullptr};
   Attention attn{nullptr};
   Mlp mlp{nullptr};
   torch::Tensor gamma_1, gamma_2;
-
- private:
-  static torch::Tensor scaled(const torch::Tensor& branch, const torch::Tensor& gamma) {
-    return gamma.defined() ? branch * gamma : branch;
-  }
+  double drop_path;
 };
 TORCH_MODULE(Block);
 
-/// `depth` blocks, one after the other, named 0, 1, ...: [N,L,D] -> [N,L,D].
+/// `depth` blocks, one after the other, named 0, 1, ...: [N,L,D] -> [N,L,D]. `drop_path` is that of
+/// the last one, and grows from 0 at the first.
 struct BlocksImpl : torch::nn::ModuleListImpl {
   BlocksImpl(int64_t depth, const BlockOptions& options) {
-    for (int64_t i = 0; i < depth; ++i) push_back(Block(options));
+    for (int64_t i = 0; i < depth; ++i) {
+      const double share = depth > 1 ? static_cast<double>(i) / static_cast<double>(depth - 1) : 1;
+      push_back(Block(BlockOptions(options).drop_path(options.drop_path() * share)));
+    }
   }
 
   torch::Tensor forward(torch::Tensor tokens, const torch::Tensor& attention_bias = {}) {
@@ -130,10 +151,13 @@ struct BlocksImpl : torch::nn::ModuleListImpl {
   torch::Tensor forward_one(std::size_t i, const torch::Tensor& tokens,
                             const torch::Tensor& attention_bias = {}) {
     const auto block = ptr<BlockImpl>(i);
-    if (!activation_checkpointing) return block->forward(tokens, attention_bias);
-    return recompute([block](const torch::Tensor& input,
-                             const torch::Tensor& bias) { return block->forward(input, bias); },
-                     tokens, attention_bias);
+    const auto branches = block->draw_branches(tokens);
+    if (!activation_checkpointing) return block->forward(tokens, attention_bias, branches);
+    return recompute(
+        [block, branches](const torch::Tensor& input, const torch::Tensor& bias) {
+          return block->forward(input, bias, branches);
+        },
+        tokens, attention_bias);
   }
 
   /// Keep what enters a block, and compute the rest again when gradients are: a fraction of the

@@ -174,6 +174,31 @@ TEST_CASE("a run of a given time ends, and goes on when it is resumed", "[pretra
   CHECK_THAT(workplace.printed("out"), ContainsSubstring("resumed from step"));
 }
 
+TEST_CASE("every host trains, and goes on where it was stopped", "[pretrain]") {
+  const Workplace workplace;
+  for (const auto& [host, own] : std::map<std::string, std::string>{
+           {"mae", "--depth 2 --activation-checkpointing"},
+           {"convmae", "--model base --patch-size 0 --depth 1"},
+           {"lsmae", "--depth 2 --decoder-downsampling 2 --pred-downsampling 2"},
+           {"mff", "--depth 3 --out-indices 0,2"},
+           {"simmim", "--depth 2 --mask-patch-size 16 --drop-path 0.5"}}) {
+    CAPTURE(host);
+    const std::string run = "--host " + host + " " + own + " --steps 3 --save-every 1 ";
+    REQUIRE(workplace.run(host, run) == 0);
+    CHECK(data::read_image(workplace.file(host) / "reconstructions.png").size(1) == 4 * 200);
+    const std::string log = text_of(workplace.file(host) / "loss.csv");
+    CHECK(std::count(log.begin(), log.end(), '\n') == 4);
+    CHECK_THAT(log, !ContainsSubstring("nan"));
+
+    const pid_t child = workplace.start(host + "-killed", run);
+    workplace.wait_for_rows(host + "-killed", 2);
+    kill(child, SIGKILL);
+    Workplace::wait(child);
+    REQUIRE(workplace.run(host + "-killed", run + "--resume") == 0);
+    CHECK(text_of(workplace.file(host + "-killed") / "loss.csv") == log);
+  }
+}
+
 TEST_CASE("every crop and target trains", "[pretrain]") {
   const Workplace workplace;
   CHECK(workplace.run("mae", "--steps 2 --crop rrc --interpolation bicubic --target pixels") == 0);

@@ -34,7 +34,8 @@ Gradients run(vit::Blocks& blocks, bool checkpointing, bool bf16, bool biased) {
 }  // namespace
 
 TEST_CASE("blocks with checkpointing have the same output and gradients", "[pretrain]") {
-  vit::Blocks blocks(3, vit::BlockOptions(16, 4).qkv_bias(vit::QkvBias::NoKey).layer_scale(0.1));
+  vit::Blocks blocks(
+      3, vit::BlockOptions(16, 4).qkv_bias(vit::QkvBias::NoKey).layer_scale(0.1).drop_path(0.5));
   for (const bool bf16 : {false, true}) {
     for (const bool biased : {false, true}) {
       CAPTURE(bf16, biased);
@@ -81,6 +82,26 @@ TEST_CASE("without a gradient to come, checkpointing only runs", "[pretrain]") {
   CHECK(blocks->parameters().front().grad().defined());
   const torch::NoGradGuard no_grad;
   CHECK_FALSE(blocks(input.requires_grad_()).requires_grad());
+}
+
+TEST_CASE("stochastic depth leaves branches out in training, and keeps their mean", "[pretrain]") {
+  torch::manual_seed(3);
+  vit::Blocks blocks(3, vit::BlockOptions(16, 4).drop_path(0.4));
+  const auto last = blocks->ptr<vit::BlockImpl>(2);
+  CHECK(blocks->ptr<vit::BlockImpl>(0)->drop_path == 0);
+  CHECK(blocks->ptr<vit::BlockImpl>(1)->drop_path == Approx(0.2));
+  const auto branches = last->draw_branches(torch::randn({4000, 1, 16}));
+  CHECK(branches.sizes() == at::IntArrayRef({2, 4000, 1, 1}));
+  CHECK(branches.eq(0).logical_or(branches.sub(1 / 0.6).abs().lt(1e-6)).all().item<bool>());
+  CHECK(branches.mean().item<double>() == Approx(1).margin(0.04));
+
+  const auto input = torch::randn({2, 5, 16});
+  const auto none = torch::zeros({2, 2, 1, 1});
+  CHECK(at::equal(last->forward(input, {}, none), input));
+  CHECK(at::equal(last->forward(input, {}, none + 1), last->forward(input, {}, {})));
+  blocks->eval();
+  CHECK_FALSE(last->draw_branches(input).defined());
+  CHECK_THROWS_AS(vit::Block(vit::BlockOptions(16, 4).drop_path(1)), c10::Error);
 }
 
 TEST_CASE("the dimension of attention has to be a multiple of its heads", "[pretrain]") {
