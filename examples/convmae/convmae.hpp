@@ -24,15 +24,15 @@ namespace convmae {
 // alone. So the stages compute the visible cells, [N*K,side,side,C], and nothing more: the numbers
 // of the official code, which computes all cells, for a quarter of the work and of the memory.
 
-/// A convolution whose kernel covers its stride, inside of cells: [M,s,s,C] -> [M,s/p,s/p,D].
-inline torch::Tensor convolve(torch::nn::Conv2d& convolution, const torch::Tensor& cells) {
-  return convolution(cells.permute({0, 3, 1, 2})).permute({0, 2, 3, 1});
-}
-
-/// A 1x1 convolution: [M,s,s,C] -> [M,s,s,D].
-inline torch::Tensor convolve_1x1(const torch::nn::Conv2d& convolution,
-                                  const torch::Tensor& cells) {
-  return torch::linear(cells, convolution->weight.flatten(1), convolution->bias);
+/// A convolution whose stride is its kernel's side p, as a product of matrices: of such small cells
+/// LibTorch's convolution is an order of magnitude slower. [M,s,s,C] -> [M,s/p,s/p,D].
+inline torch::Tensor convolve(const torch::nn::Conv2d& convolution, const torch::Tensor& cells) {
+  const int64_t kernel = convolution->weight.size(2);
+  const int64_t side = cells.size(1) / kernel;
+  const auto patches = pixmim::patchify(cells.permute({0, 3, 1, 2}), kernel);
+  const auto weight = convolution->weight.permute({0, 2, 3, 1}).flatten(1);
+  return torch::linear(patches, weight, convolution->bias)
+      .view({cells.size(0), side, side, weight.size(0)});
 }
 
 /// Takes `factor` x `factor` positions together: [M,s,s,C] -> [M,s/factor,s/factor,D].
@@ -60,7 +60,7 @@ struct CMlpImpl : torch::nn::Module {
   }
 
   torch::Tensor forward(const torch::Tensor& cells) {
-    return convolve_1x1(fc2, torch::gelu(convolve_1x1(fc1, cells)));
+    return convolve(fc2, torch::gelu(convolve(fc1, cells)));
   }
 
   torch::nn::Conv2d fc1{nullptr}, fc2{nullptr};
@@ -82,8 +82,8 @@ struct CBlockImpl : torch::nn::Module {
 
   torch::Tensor forward(const torch::Tensor& cells, const pixmim::TokenMask& mask,
                         torch::ExpandingArray<2> grid) {
-    const auto mixed = attend(convolve_1x1(conv1, norm1(cells)), mask, grid);
-    const auto attended = cells + convolve_1x1(conv2, mixed);
+    const auto mixed = attend(convolve(conv1, norm1(cells)), mask, grid);
+    const auto attended = cells + convolve(conv2, mixed);
     return attended + mlp(norm2(attended));
   }
 
@@ -95,10 +95,18 @@ struct CBlockImpl : torch::nn::Module {
   /// The 5x5 convolution over the whole map, with zeros in its masked cells.
   torch::Tensor attend(const torch::Tensor& cells, const pixmim::TokenMask& mask,
                        torch::ExpandingArray<2> grid) {
+    const int64_t batch = mask.ids_keep.size(0);
+    const int64_t rows = grid->at(0);
+    const int64_t columns = grid->at(1);
     const int64_t side = cells.size(1);
-    const auto visible = cells.reshape({mask.ids_keep.size(0), mask.ids_keep.size(1), -1});
-    const auto map =
-        pixmim::unpatchify(mask.restore(visible, visible.new_zeros({visible.size(2)})), side, grid);
+    const int64_t dim = cells.size(3);
+    const auto visible = cells.reshape({batch, -1, side * side * dim});
+    // Channels last: there the depth-wise convolution is an order of magnitude faster on the CPU.
+    const auto map = mask.restore(visible, visible.new_zeros({visible.size(2)}))
+                         .view({batch, rows, columns, side, side, dim})
+                         .transpose(2, 3)
+                         .reshape({batch, rows * side, columns * side, dim})
+                         .permute({0, 3, 1, 2});
     return mask.visible(pixmim::patchify(attn(map), side)).view(cells.sizes());
   }
 };
