@@ -19,7 +19,8 @@ struct MaskedEncoder : torch::nn::Module {
   /// `options`: the host's. `block`: what a block of the encoder is.
   template <typename Options>
   MaskedEncoder(const Options& options, const BlockOptions& block)
-      : activation_checkpointing_(options.activation_checkpointing()) {
+      : image_size_(options.image_size()),
+        activation_checkpointing_(options.activation_checkpointing()) {
     const int64_t patch_size = options.patch_size();
     TORCH_CHECK(patch_size > 0 && options.image_size()->at(0) % patch_size == 0 &&
                     options.image_size()->at(1) % patch_size == 0 && options.num_patches() > 0,
@@ -47,6 +48,9 @@ struct MaskedEncoder : torch::nn::Module {
  protected:
   /// images [N,C,H,W] -> what enters the first block, [N,1+K,D].
   torch::Tensor embed(const torch::Tensor& images, const pixmim::TokenMask& mask) {
+    TORCH_CHECK(images.dim() == 4 && images.sizes().slice(2) == at::IntArrayRef(*image_size_),
+                "MaskedEncoder: expected images [N,C,", image_size_->at(0), ",", image_size_->at(1),
+                "], got ", images.sizes());
     const auto patches = patch_embed(images) + pos_embed.slice(1, 1);
     const auto prefix = (cls_token + pos_embed.slice(1, 0, 1)).expand({images.size(0), -1, -1});
     return torch::cat({prefix, mask.visible(patches)}, 1);
@@ -67,6 +71,7 @@ struct MaskedEncoder : torch::nn::Module {
   }
 
  private:
+  torch::ExpandingArray<2> image_size_;
   bool activation_checkpointing_;
 };
 

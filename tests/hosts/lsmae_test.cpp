@@ -207,3 +207,12 @@ TEST_CASE("LSMAE says what does not fit", "[hosts]") {
   fails(oblong().pred_downsampling(2),
         "expected pred_downsampling to divide decoder_downsampling, 1, got 2");
 }
+
+TEST_CASE("LSMAE refuses images of another size, as many patches as they may have", "[hosts]") {
+  LongSequenceMaskedAutoencoder model(oblong());
+  const auto error = support::error_of([&] {
+    model->forward(torch::randn({2, 4, 80, 48}), oblong_mask());
+  });
+  INFO(error);
+  CHECK(error.find("expected images [N,C,48,80], got [2, 4, 80, 48]") != std::string::npos);
+}

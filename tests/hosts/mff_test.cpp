@@ -153,3 +153,12 @@ TEST_CASE("MFF says which layers do not fit", "[hosts]") {
   fails({0, 0, 3});
   fails({0, 4});
 }
+
+TEST_CASE("MFF refuses images of another size, as many patches as they may have", "[hosts]") {
+  MultiLevelFusion model(oblong());
+  const auto error = support::error_of([&] {
+    model->forward(torch::randn({2, 4, 40, 24}), pixmim::random_mask(2, 15, 0.6));
+  });
+  INFO(error);
+  CHECK(error.find("expected images [N,C,24,40], got [2, 4, 40, 24]") != std::string::npos);
+}
