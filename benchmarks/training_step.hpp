@@ -29,8 +29,7 @@ class TrainingStep {
         index_(at::arange(batch)) {
     host_->module().to(device);
     host_->module().train();
-    optimizer_ =
-        std::make_unique<torch::optim::AdamW>(pretrain::make_optimizer(host_->module(), options));
+    optimizer_ = pretrain::make_optimizer(host_->module(), options);
   }
 
   /// Masks, target, forward, backward, AdamW.

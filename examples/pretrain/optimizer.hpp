@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "pretrain/fused_adamw.hpp"
 #include "pretrain/options.hpp"
 
 namespace pretrain {
@@ -31,7 +32,8 @@ inline bool spares_decay(const std::string& name, const torch::Tensor& parameter
          (decay == "openmmlab" && ends_with("mask_token"));
 }
 
-inline torch::optim::AdamW make_optimizer(const torch::nn::Module& model, const Options& options) {
+inline std::unique_ptr<torch::optim::AdamW> make_optimizer(const torch::nn::Module& model,
+                                                           const Options& options) {
   std::vector<torch::Tensor> decayed;
   std::vector<torch::Tensor> spared;
   for (const auto& item : model.named_parameters()) {
@@ -47,8 +49,10 @@ inline torch::optim::AdamW make_optimizer(const torch::nn::Module& model, const 
     of_group->weight_decay(weight_decay);
     return torch::optim::OptimizerParamGroup(std::move(parameters), std::move(of_group));
   };
-  return torch::optim::AdamW(
-      {group(std::move(spared), 0), group(std::move(decayed), options.weight_decay)}, adamw);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.push_back(group(std::move(spared), 0));
+  groups.push_back(group(std::move(decayed), options.weight_decay));
+  return std::make_unique<FusedAdamW>(std::move(groups), adamw);
 }
 
 inline void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {

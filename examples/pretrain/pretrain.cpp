@@ -12,7 +12,6 @@
 #include <fstream>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 
 #include "data/decode.hpp"
@@ -67,7 +66,7 @@ class Trainer {
         target_(options) {
     fs::create_directories(output_);
     host_->module().to(device_);
-    optimizer_.emplace(make_optimizer(host_->module(), options_));
+    optimizer_ = make_optimizer(host_->module(), options_);
     const double wanted = options_.epochs / epochs_per_step();
     progress_.total_steps =
         options_.steps > 0 ? options_.steps : std::max<int64_t>(1, std::llround(wanted));
@@ -310,7 +309,7 @@ class Trainer {
   data::Crop crop_;
   std::unique_ptr<Host> host_;
   Target target_;
-  std::optional<torch::optim::AdamW> optimizer_;
+  std::unique_ptr<torch::optim::AdamW> optimizer_;
   Progress progress_;
   double measured_from_ = 0;
 };

@@ -98,12 +98,12 @@ void expect_training(const Golden& golden, const Tensors& start, const Tensors& 
     const auto mask = pixmim::mask_from_noise(golden["noise." + std::to_string(step)], 0.75);
     const auto target =
         low_freq ? pixmim::low_freq_target(images, golden.number("cfg.radius")) : images;
-    pretrain::set_learning_rate(optimizer, golden["lr"][step].item<double>());
-    optimizer.zero_grad();
+    pretrain::set_learning_rate(*optimizer, golden["lr"][step].item<double>());
+    optimizer->zero_grad();
     const auto loss = model->loss(images, target, mask);
     CHECK(loss.item<double>() == Approx(golden["loss"][step].item<double>()).epsilon(5e-6));
     loss.backward();
-    optimizer.step();
+    optimizer->step();
   }
   double worst = 0;
   for (const auto& item : model->named_parameters()) {
