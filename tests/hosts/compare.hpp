@@ -157,7 +157,8 @@ void expect_autocast(Model& model, const at::Tensor& images, const pixmim::Token
     error += (half.at(name) - gradient).square().sum().template item<double>();
     size += gradient.square().sum().template item<double>();
   }
-  CHECK(error <= 0.05 * 0.05 * size);
+  // Of an L1 loss a gradient is a sign, which rounding can turn.
+  CHECK(error <= 0.1 * 0.1 * size);
 }
 
 /// Two models of the same weights, one of them with activation checkpointing: the same gradients,
