@@ -90,10 +90,10 @@ class CellGrid {
 };
 
 /// Draws blocks.
-template <typename Bits>
+template <typename Bits, typename Grid>
 class BlockPainter {
  public:
-  BlockPainter(const PaintPlan& plan, Bits& bits, CellGrid& grid)
+  BlockPainter(const PaintPlan& plan, Bits& bits, Grid& grid)
       : plan_(plan),
         low_aspect_(std::log(plan.min_aspect)),
         high_aspect_(std::log(plan.max_aspect)),
@@ -146,16 +146,16 @@ class BlockPainter {
   double low_aspect_;
   double high_aspect_;
   Bits& bits_;
-  CellGrid& grid_;
+  Grid& grid_;
 };
 
 /// Hides up to `plan.count` tokens of a clear grid by blocks; exactly as many if `plan.exact`. Returns
 /// how many.
-template <typename Bits>
-int64_t paint_blocks(const PaintPlan& plan, Bits& bits, CellGrid& grid) {
+template <typename Bits, typename Grid>
+int64_t paint_blocks(const PaintPlan& plan, Bits& bits, Grid& grid) {
   // mmpretrain tries for ever; on a grid that is nearly full that may not end.
   constexpr int vain_rounds_allowed = 100;
-  BlockPainter<Bits> painter(plan, bits, grid);
+  BlockPainter<Bits, Grid> painter(plan, bits, grid);
   int vain_rounds = 0;
   int64_t hidden = 0;
   while (hidden < plan.count) {

@@ -26,7 +26,7 @@ namespace detail {
 
 /// Samples that are worth a thread.
 inline int64_t samples_a_part(int64_t tokens) {
-  constexpr int64_t tokens_a_part = 4096;
+  constexpr int64_t tokens_a_part = 16384;
   return std::max<int64_t>(1, tokens_a_part / tokens);
 }
 

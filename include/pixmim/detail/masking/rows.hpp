@@ -77,7 +77,7 @@ inline void copy_row(const char* from, int64_t bytes, char* to) {
 
 /// Rows that are worth a thread.
 inline int64_t rows_a_part(int64_t bytes) {
-  constexpr int64_t bytes_a_part = 1 << 16;
+  constexpr int64_t bytes_a_part = 1 << 18;
   return std::max<int64_t>(1, bytes_a_part / std::max<int64_t>(bytes, 1));
 }
 
