@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times the mask makers, `visible` and `restore` beside the official code of MAE, LSMAE and SimMIM.
+// Times the mask makers, `visible` and `restore` beside the official code of MAE, LSMAE, Pixio and SimMIM.
 
+#include <torch/csrc/autograd/autograd.h>
 #include <pixmim/masking.hpp>
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "defaults.hpp"
 
@@ -74,6 +77,29 @@ pixmim::TokenMask lsmae_mask(const at::Tensor& noise, int64_t grid, double ratio
   return {restore.ge(kept).to(at::kFloat), at::stack(ids_keep), restore};
 }
 
+/// Pixio pretraining/models_pixio.py random_masking, but for the tokens.
+pixmim::TokenMask pixio_mask(const at::Tensor& noise, int64_t grid, double ratio, int64_t block) {
+  const int64_t samples = noise.size(0);
+  const int64_t tokens = grid * grid;
+  const auto kept = static_cast<int64_t>(static_cast<double>(noise.size(1)) * (1 - ratio));
+  const at::Tensor ids_shuffle = noise.argsort(/*dim=*/int64_t{1});
+  const at::Tensor tokens_of_block = at::arange(tokens, noise.options().dtype(at::kLong))
+                                         .view({1, grid, grid})
+                                         .unfold(1, block, block)
+                                         .unfold(2, block, block)
+                                         .contiguous()
+                                         .view({-1, block * block});
+  const auto tokens_of = [&](const at::Tensor& blocks) {
+    return tokens_of_block.index({blocks}).view({samples, -1});
+  };
+  const at::Tensor ids_keep = tokens_of(ids_shuffle.narrow(1, 0, kept));
+  const at::Tensor ids_masked = tokens_of(ids_shuffle.narrow(1, kept, noise.size(1) - kept));
+  const at::Tensor ids_restore = at::cat({ids_keep, ids_masked}, 1).argsort(/*dim=*/int64_t{1});
+  at::Tensor mask = at::ones({samples, tokens}, noise.options().dtype(at::kFloat));
+  mask.narrow(1, 0, kept * block * block).fill_(0);
+  return {at::gather(mask, 1, ids_restore), ids_keep, ids_restore};
+}
+
 /// SimMIM data/data_simmim.py MaskGenerator, sample by sample as there: the mask alone.
 at::Tensor simmim_mask(const at::Tensor& noise, int64_t size, int64_t mask_patch,
                        int64_t model_patch, double ratio) {
@@ -92,45 +118,74 @@ at::Tensor simmim_mask(const at::Tensor& noise, int64_t size, int64_t mask_patch
 }
 
 /// Noise without equal values, so that no order is left open.
-at::Tensor noise_of(int64_t tokens) {
-  return at::rand({mask_batch, tokens}, at::kDouble).to(pixmim_bench::device());
+at::Tensor noise_of(int64_t samples, int64_t tokens) {
+  return at::rand({samples, tokens}, at::kDouble).to(pixmim_bench::device());
 }
 
 /// Adds `what` and, before it, `what`_reference.
 template <typename Ours, typename Reference>
 void add_pair(const std::string& what, const std::string& axes, std::size_t bytes, Ours ours,
-              Reference reference) {
+              Reference reference, int64_t samples = mask_batch) {
   for (const int threads : pixmim_bench::thread_counts()) {
     const std::string end = axes + pixmim_bench::threads_axis(threads);
     const std::string reference_name = "masking/" + what + "_reference" + end;
-    pixmim_bench::add({reference_name, threads, mask_batch, bytes}, reference);
-    pixmim_bench::add({"masking/" + what + end, threads, mask_batch, bytes, reference_name}, ours);
+    pixmim_bench::add({reference_name, threads, samples, bytes}, reference);
+    pixmim_bench::add({"masking/" + what + end, threads, samples, bytes, reference_name}, ours);
   }
 }
 
-void add_random(int64_t tokens) {
-  const std::string axes = "/N:" + std::to_string(mask_batch) + "/L:" + std::to_string(tokens);
-  const at::Tensor noise = noise_of(tokens);
-  expect_equal_masks("masking/random" + axes,
-                     pixmim::mask_from_noise(noise, pixmim_bench::mask_ratio),
-                     mae_mask(noise, pixmim_bench::mask_ratio));
+void add_random(int64_t samples, int64_t tokens) {
+  const std::string axes = "/N:" + std::to_string(samples) + "/L:" + std::to_string(tokens);
+  const at::Tensor noise = noise_of(samples, tokens);
+  const double ratio = pixmim_bench::mask_ratio;
+  expect_equal_masks("masking/random" + axes, pixmim::mask_from_noise(noise, ratio),
+                     mae_mask(noise, ratio));
   const at::Device device = pixmim_bench::device();
   add_pair(
-      "random", axes, 0,
+      "random", axes, 0, [=] { return pixmim::random_mask(samples, tokens, ratio, device).mask; },
       [=] {
-        return pixmim::random_mask(mask_batch, tokens, pixmim_bench::mask_ratio, device).mask;
+        return mae_mask(at::rand({samples, tokens}, device), ratio).mask;
+      },
+      samples);
+  const at::Tensor given = noise.to(at::kFloat);
+  add_pair(
+      "from_noise", axes, 0, [=] { return pixmim::mask_from_noise(given, ratio).mask; },
+      [=] { return mae_mask(given, ratio).mask; }, samples);
+}
+
+/// All of MAE's random_masking: the masks, and the tokens that they keep.
+void add_random_and_visible(int64_t tokens) {
+  const at::Device device = pixmim_bench::device();
+  const int64_t width = pixmim_bench::encoder_width;
+  const std::string axes = "/float32/N:" + std::to_string(mask_batch) +
+                           "/L:" + std::to_string(tokens) + "/D:" + std::to_string(width);
+  const at::Tensor full = at::randn({mask_batch, tokens, width}).to(device);
+  add_pair(
+      "random_and_visible", axes, 0,
+      [=] {
+        return pixmim::random_mask(mask_batch, tokens, pixmim_bench::mask_ratio, device)
+            .visible(full);
       },
       [=] {
-        const at::Tensor drawn = at::rand({mask_batch, tokens}, device);
-        return mae_mask(drawn, pixmim_bench::mask_ratio).mask;
+        const auto mask =
+            mae_mask(at::rand({mask_batch, tokens}, device), pixmim_bench::mask_ratio);
+        return mae_visible(full, mask.ids_keep);
       });
+}
+
+/// A function with its gradients: the first of them.
+template <typename Forward>
+at::Tensor gradient_of(const Forward& forward, const std::vector<at::Tensor>& inputs,
+                       const at::Tensor& cotangent) {
+  const at::AutoGradMode with_graph(true);
+  return torch::autograd::grad({forward()}, inputs, {cotangent}).front();
 }
 
 void add_visible_and_restore(int64_t tokens) {
   const at::Device device = pixmim_bench::device();
   const std::string axes =
       "/float32/N:" + std::to_string(mask_batch) + "/L:" + std::to_string(tokens) + "/D:";
-  const auto mask = pixmim::mask_from_noise(noise_of(tokens), pixmim_bench::mask_ratio);
+  const auto mask = pixmim::mask_from_noise(noise_of(mask_batch, tokens), pixmim_bench::mask_ratio);
 
   const at::Tensor full = at::randn({mask_batch, tokens, pixmim_bench::encoder_width}).to(device);
   const auto visible = [=] { return mask.visible(full); };
@@ -139,6 +194,15 @@ void add_visible_and_restore(int64_t tokens) {
   const std::string visible_axes = axes + std::to_string(pixmim_bench::encoder_width);
   pixmim_bench::expect_equal("masking/visible" + visible_axes, kept, visible_reference(), 0);
   add_pair("visible", visible_axes, 2 * kept.nbytes(), visible, visible_reference);
+  const at::Tensor leaf = full.clone().requires_grad_();
+  const at::Tensor kept_cotangent = at::randn_like(kept);
+  add_pair(
+      "visible_and_gradient", visible_axes, 0,
+      [=] { return gradient_of([&] { return mask.visible(leaf); }, {leaf}, kept_cotangent); },
+      [=] {
+        return gradient_of([&] { return mae_visible(leaf, mask.ids_keep); }, {leaf},
+                           kept_cotangent);
+      });
 
   const int64_t width = pixmim_bench::decoder_width;
   const at::Tensor latent = at::randn({mask_batch, mask.ids_keep.size(1), width}).to(device);
@@ -150,12 +214,40 @@ void add_visible_and_restore(int64_t tokens) {
   pixmim_bench::expect_equal("masking/restore" + restore_axes, restored, restore_reference(), 0);
   add_pair("restore", restore_axes, latent.nbytes() + restored.nbytes(), restore,
            restore_reference);
+  const at::Tensor latent_leaf = latent.clone().requires_grad_();
+  const at::Tensor token_leaf = mask_token.clone().requires_grad_();
+  const at::Tensor cotangent = at::randn_like(restored);
+  add_pair(
+      "restore_and_gradient", restore_axes, 0,
+      [=] {
+        return gradient_of([&] { return mask.restore(latent_leaf, token_leaf); },
+                           {latent_leaf, token_leaf}, cotangent);
+      },
+      [=] {
+        return gradient_of([&] { return mae_restore(latent_leaf, token_leaf, mask.ids_restore); },
+                           {latent_leaf, token_leaf}, cotangent);
+      });
+}
+
+void add_grid() {
+  constexpr int64_t grid = 16;
+  constexpr int64_t block = 4;
+  const at::Tensor noise = noise_of(mask_batch, grid * grid / (block * block));
+  const std::string axes = "/N:" + std::to_string(mask_batch) + "/16x16/block:4";
+  const double ratio = pixmim_bench::mask_ratio;
+  expect_equal_masks("masking/grid" + axes,
+                     pixmim::grid_mask_from_noise(noise, grid, grid, ratio, block),
+                     pixio_mask(noise, grid, ratio, block));
+  add_pair(
+      "grid", axes, 0,
+      [=] { return pixmim::grid_mask_from_noise(noise, grid, grid, ratio, block).mask; },
+      [=] { return pixio_mask(noise, grid, ratio, block).mask; });
 }
 
 void add_joint() {
   constexpr int64_t grid = 28;
   constexpr int64_t block = 2;
-  const at::Tensor noise = noise_of(grid * grid / (block * block));
+  const at::Tensor noise = noise_of(mask_batch, grid * grid / (block * block));
   const std::string axes = "/N:" + std::to_string(mask_batch) + "/28x28/block:2";
   const double ratio = pixmim_bench::mask_ratio;
   expect_equal_masks("masking/joint" + axes,
@@ -172,7 +264,7 @@ void add_patch_aligned() {
   constexpr int64_t mask_patch = 32;
   constexpr int64_t model_patch = 4;
   constexpr double ratio = 0.6;
-  const at::Tensor noise = noise_of((size / mask_patch) * (size / mask_patch));
+  const at::Tensor noise = noise_of(mask_batch, (size / mask_patch) * (size / mask_patch));
   const std::string axes = "/N:" + std::to_string(mask_batch) + "/192x192/patch:32/model_patch:4";
   const auto ours = [=] {
     return pixmim::patch_aligned_mask_from_noise(noise, size, mask_patch, model_patch, ratio).mask;
@@ -194,10 +286,13 @@ void add_block() {
 }
 
 void add_rows() {
-  add_random(196);
-  add_random(784);
+  add_random(mask_batch, 196);
+  add_random(mask_batch, 784);
+  add_random(256, 784);
+  add_random_and_visible(196);
   add_visible_and_restore(196);
   add_joint();
+  add_grid();
   add_patch_aligned();
   add_block();
 }

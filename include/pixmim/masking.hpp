@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mask makers: random (MAE), joint (LSMAE), blockwise (BEiT), patch-aligned (SimMIM).
+// The mask makers: random (MAE), joint (LSMAE), grid (Hiera, Pixio), blockwise (BEiT), patch-aligned
+// (SimMIM).
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -24,7 +25,9 @@ inline namespace v0 {
 //          `options` is read. Masks are made on the device, but for `block_mask`, which is drawn on
 //          the host.
 // Random:  draws from `generator`, which must be on that device (on the CPU for `block_mask`), or
-//          from the device's default one. Same seed, same mask, on one type of device.
+//          from the device's default one. Same seed, same mask, on one type of device, for any number
+//          of threads. On the CPU one number of 64 bits is drawn: it is the seed of a Philox stream for
+//          each sample, which shuffles without ties. Elsewhere masks come from `at::rand`.
 // Throws:  c10::Error if a count is not positive (batch: negative), a ratio is outside [0, 1], or a
 //          noise has another shape or no floating dtype.
 
@@ -74,6 +77,26 @@ TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio
 /// Example: auto mask = pixmim::joint_mask_from_noise(at::rand({16, 196}), 28, 28, 0.75, 2);
 TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, int64_t grid_w,
                                 double ratio, int64_t block);
+
+/// Hides whole blocks of block x block tokens: the mask units of hierarchical models, or just larger holes.
+///
+/// Shape:   mask [batch,grid_h*grid_w]. Of the U = (grid_h / block) * (grid_w / block) blocks
+///          B = int(U * (1 - ratio)) are kept, and K = B * block * block tokens. ids_keep [batch,K] has
+///          them block by block, each row by row: view(batch, B, block, block) has the units.
+/// Throws:  also if grid_h or grid_w is no multiple of block.
+/// Source:  Hiera hiera.py get_random_mask (arXiv 2306.00989; blocks of 8 x 8), Pixio
+///          models_pixio.py random_masking (arXiv 2512.15715; blocks of 4 x 4).
+/// Example: auto mask = pixmim::grid_mask(64, 16, 16, 0.75, /*block=*/4);
+TokenMask grid_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio, int64_t block,
+                    const at::TensorOptions& options = {},
+                    std::optional<at::Generator> generator = std::nullopt);
+
+/// The grid mask that a given noise makes.
+///
+/// Shape:   noise [N,U] floating, row by row.
+/// Example: auto mask = pixmim::grid_mask_from_noise(at::rand({64, 16}), 16, 16, 0.75, 4);
+TokenMask grid_mask_from_noise(const at::Tensor& noise, int64_t grid_h, int64_t grid_w,
+                               double ratio, int64_t block);
 
 /// Options of `block_mask`. `BlockMaskOptions(75).min_num_patches(16)`
 struct BlockMaskOptions {

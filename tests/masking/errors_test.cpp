@@ -21,6 +21,8 @@ TEST_CASE("bad arguments of a random mask are named", "[masking]") {
   CHECK(error(1, 0, 0.5) == "random_mask: expected tokens > 0, got 0");
   CHECK(error(1, 4, -0.25) == "random_mask: expected ratio in [0, 1], got -0.25");
   CHECK(error(1, 4, 1.5) == "random_mask: expected ratio in [0, 1], got 1.5");
+  CHECK(error(1, int64_t{1} << 30, 1) ==
+        "random_mask: expected at most 536870912 tokens on the CPU, got 1073741824");
   CHECK(error(1, 4, std::nan("")) == "random_mask: expected ratio in [0, 1], got nan");
 }
 
@@ -30,6 +32,8 @@ TEST_CASE("a generator on another device is named", "[masking]") {
   CHECK(error_of([&] { pixmim::random_mask(1, 4, 0.5, at::kCUDA, cpu); }) == "random_mask" + rest);
   CHECK(error_of([&] { pixmim::joint_mask(1, 4, 4, 0.5, 2, at::kCUDA, cpu); }) ==
         "joint_mask" + rest);
+  CHECK(error_of([&] { pixmim::grid_mask(1, 4, 4, 0.5, 2, at::kCUDA, cpu); }) ==
+        "grid_mask" + rest);
   CHECK(error_of([&] { pixmim::patch_aligned_mask(1, 64, 32, 16, 0.5, at::kCUDA, cpu); }) ==
         "patch_aligned_mask" + rest);
 }
@@ -74,6 +78,29 @@ TEST_CASE("bad arguments of a joint mask are named", "[masking]") {
         "joint_mask_from_noise: expected block > 0, got -3");
   CHECK(from_noise(at::rand({2, 6}), 2, -1) ==
         "joint_mask_from_noise: expected ratio in [0, 1], got -1");
+}
+
+TEST_CASE("bad arguments of a grid mask are named", "[masking]") {
+  const auto error = [](int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
+                        int64_t block) {
+    return error_of([&] { pixmim::grid_mask(batch, grid_h, grid_w, ratio, block); });
+  };
+  CHECK(error(-2, 4, 4, 0.5, 2) == "grid_mask: expected batch >= 0, got -2");
+  CHECK(error(1, 0, 4, 0.5, 2) == "grid_mask: expected grid_h > 0, got 0");
+  CHECK(error(1, 4, 4, 0.5, 0) == "grid_mask: expected block > 0, got 0");
+  CHECK(error(1, 4, 6, 0.5, 4) ==
+        "grid_mask: expected grid_h and grid_w to be multiples of block, 4, got 4x6");
+  CHECK(error(1, 4, 4, 1.25, 2) == "grid_mask: expected ratio in [0, 1], got 1.25");
+
+  const auto from_noise = [](const at::Tensor& noise, int64_t block) {
+    return error_of([&] { pixmim::grid_mask_from_noise(noise, 4, 6, 0.5, block); });
+  };
+  CHECK(from_noise(at::rand({2, 4}), 2) ==
+        "grid_mask_from_noise: expected noise of shape [N,6], one value a block, got [2, 4]");
+  CHECK(from_noise({}, 2) ==
+        "grid_mask_from_noise: expected `noise` to be a tensor, got an undefined one");
+  CHECK(from_noise(at::rand({2, 4}), 3) ==
+        "grid_mask_from_noise: expected grid_h and grid_w to be multiples of block, 3, got 4x6");
 }
 
 TEST_CASE("bad arguments of a block mask are named", "[masking]") {

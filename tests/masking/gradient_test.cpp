@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients through `visible` and `restore`, against the official gather and finite differences.
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <pixmim/masking.hpp>
 
+#include <cstddef>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
@@ -95,6 +99,94 @@ TEST_CASE("gradients equal finite differences", "[masking]") {
   CHECK(largest_difference(t.grad(), by_differences(token, weight, [&](const at::Tensor& moved) {
                              return mask.restore(visible, moved);
                            })) < differences_tolerance);
+}
+
+TEST_CASE("second derivatives are those of the official functions", "[masking]") {
+  const auto mask = pixmim::random_mask(2, 12, 0.75);
+  const auto gradients = [](const at::Tensor& y, const std::vector<at::Tensor>& x,
+                            const at::Tensor& cotangent, bool graph) {
+    return torch::autograd::grad({y}, x, {cotangent}, graph, graph);
+  };
+  const auto tokens = at::randn({2, 12, 4}, at::kDouble);
+  const auto latent = at::randn({2, 3, 4}, at::kDouble);
+  const auto token = at::randn({4}, at::kDouble);
+  // Squares make functions whose second derivatives are not zero.
+  const auto of_visible = [&](bool ours) {
+    const auto x = tokens.clone().requires_grad_();
+    const auto y = (ours ? mask.visible(x) : gather_rows(x, mask.ids_keep)).pow(3).sum();
+    const auto first = gradients(y, {x}, at::ones_like(y), true)[0];
+    return gradients(first, {x}, tokens.sin(), false)[0];
+  };
+  CHECK(largest_difference(of_visible(true), of_visible(false)) < 1e-13);
+
+  const auto of_restore = [&](bool ours, bool with_visible, bool with_token) {
+    const auto v = latent.clone().requires_grad_(with_visible);
+    const auto t = token.clone().requires_grad_(with_token);
+    std::vector<at::Tensor> inputs;
+    if (with_visible) inputs.push_back(v);
+    if (with_token) inputs.push_back(t);
+    const auto full =
+        ours ? mask.restore(v, t)
+             : gather_rows(at::cat({v, t.view({1, 1, 4}).repeat({2, 9, 1})}, 1), mask.ids_restore);
+    const auto y = full.pow(3).mul(tokens).sum();
+    const auto first = gradients(y, inputs, at::ones_like(y), true);
+    at::Tensor sum = at::zeros({}, at::kDouble);
+    for (const auto& gradient : first) sum = sum + gradient.sin().sum();
+    return gradients(sum, inputs, at::ones_like(sum), false);
+  };
+  for (const auto& [with_visible, with_token] :
+       std::vector<std::pair<bool, bool>>{{true, true}, {true, false}, {false, true}}) {
+    const auto ours = of_restore(true, with_visible, with_token);
+    const auto theirs = of_restore(false, with_visible, with_token);
+    REQUIRE(ours.size() == theirs.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      CHECK(largest_difference(ours[i], theirs[i]) < 1e-12);
+    }
+  }
+  // A gradient is a linear function of its cotangent: the derivative by that one.
+  const auto v = latent.clone().requires_grad_();
+  const auto cotangent = tokens.clone().requires_grad_();
+  const auto pulled = gradients(mask.restore(v, token), {v}, cotangent, true)[0];
+  CHECK(at::equal(gradients(pulled, {cotangent}, latent, false)[0],
+                  mask.restore(latent, at::zeros({4}, at::kDouble))));
+}
+
+TEST_CASE("gradients of restored tokens have the dtype of each", "[masking]") {
+  const auto mask = pixmim::random_mask(2, 12, 0.75);
+  const auto latent = at::randn({2, 3, 4}).to(at::kBFloat16).requires_grad_();
+  const auto token = at::randn({1, 1, 4}).requires_grad_();
+  const auto weight = at::randn({2, 12, 4});
+  const auto full = mask.restore(latent, token);
+  REQUIRE(full.scalar_type() == at::kFloat);
+  full.backward(weight);
+  CHECK(at::equal(latent.grad(), mask.visible(weight).to(at::kBFloat16)));
+  CHECK(largest_difference(token.grad().flatten(),
+                           weight.mul(mask.mask.unsqueeze(2)).sum(at::IntArrayRef({0, 1}))) < 1e-5);
+  // Complex tokens have gradients too.
+  const auto complex = at::complex(at::randn({2, 3, 4}), at::randn({2, 3, 4})).requires_grad_();
+  const auto complex_token = at::complex(at::randn({4}), at::randn({4})).requires_grad_();
+  const auto complex_weight = at::complex(weight, weight.sin());
+  mask.restore(complex, complex_token).backward(complex_weight);
+  CHECK(at::equal(complex.grad(), mask.visible(complex_weight)));
+  CHECK(at::allclose(complex_token.grad(),
+                     complex_weight.mul(mask.mask.unsqueeze(2)).sum(at::IntArrayRef({0, 1}))));
+}
+
+TEST_CASE("what needs no gradient gets no graph, and whoever gets a gradient may write into it",
+          "[masking]") {
+  const auto mask = pixmim::random_mask(2, 12, 0.75);
+  const auto leaf = at::randn({2, 12, 4}).requires_grad_();
+  CHECK_FALSE(mask.visible(leaf.detach()).requires_grad());
+  {
+    const at::NoGradGuard no_grad;
+    CHECK_FALSE(mask.visible(leaf).requires_grad());
+  }
+  const auto kept = mask.visible(leaf);
+  const auto weight = at::randn_like(kept);
+  const auto first = torch::autograd::grad({kept}, {leaf}, {weight}, /*retain_graph=*/true)[0];
+  const auto expected = first.clone();
+  first.mul_(5);
+  CHECK(at::equal(torch::autograd::grad({kept}, {leaf}, {weight})[0], expected));
 }
 
 TEST_CASE("a mask that keeps nothing still gives the mask token its gradient", "[masking]") {

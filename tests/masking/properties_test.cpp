@@ -37,6 +37,8 @@ std::vector<Maker> makers() {
        [](int64_t n, MaybeGenerator g) { return pixmim::random_mask(n, 49, 0.75, {}, g); }},
       {"joint, cut at the border", 35, 14,
        [](int64_t n, MaybeGenerator g) { return pixmim::joint_mask(n, 5, 7, 0.6, 3, {}, g); }},
+      {"grid", 96, 32,
+       [](int64_t n, MaybeGenerator g) { return pixmim::grid_mask(n, 8, 12, 0.6, 4, {}, g); }},
       {"block", 70, 40,
        [](int64_t n, MaybeGenerator g) {
          return pixmim::block_mask(n, 7, 10, BlockMaskOptions(30).exact(true), {}, g);
@@ -125,6 +127,7 @@ TEST_CASE("ratio 0 keeps every token and ratio 1 none", "[masking]") {
   for (const double ratio : {0.0, 1.0}) {
     const int64_t kept = ratio == 0 ? 24 : 0;
     const auto masks = {pixmim::random_mask(2, 24, ratio), pixmim::joint_mask(2, 4, 6, ratio, 3),
+                        pixmim::grid_mask(2, 4, 6, ratio, 2),
                         pixmim::block_mask(2, 4, 6, BlockMaskOptions(24 - kept).exact(true)),
                         pixmim::patch_aligned_mask(2, {16, 24}, 8, 4, ratio)};
     for (const auto& mask : masks) {
@@ -149,6 +152,19 @@ TEST_CASE("equal noise is ordered by index", "[masking]") {
   const auto two_values = at::arange(400).remainder(2).to(at::kFloat).unsqueeze(0);
   const auto even_then_odd = at::cat({at::arange(0, 400, 2), at::arange(1, 400, 2)}).unsqueeze(0);
   CHECK(at::equal(pixmim::mask_from_noise(two_values, 0).ids_keep, even_then_odd));
+}
+
+TEST_CASE("a grid mask keeps whole blocks, each row by row", "[masking]") {
+  // Blocks in order of their noise: 3, 0, 1, then 5, 4, 2. Of 6 at 0.5 three are kept.
+  const auto noise = at::tensor({0.2, 0.3, 0.9, 0.1, 0.8, 0.7}).unsqueeze(0);
+  const auto mask = pixmim::grid_mask_from_noise(noise, 4, 6, 0.5, 2);
+  CHECK(
+      at::equal(mask.ids_keep[0], at::tensor({12, 13, 18, 19, 0, 1, 6, 7, 2, 3, 8, 9}, at::kLong)));
+  expect_partition(mask, 12);
+  // Hiera and Pixio truncate the number of blocks: 6 * (1 - 0.6) = 2.4.
+  CHECK(pixmim::grid_mask_from_noise(noise, 4, 6, 0.6, 2).ids_keep.size(1) == 8);
+  CHECK(pixmim::grid_mask(1, 16, 16, 0.75, 4).ids_keep.size(1) == 4 * 16);
+  CHECK(pixmim::grid_mask(1, 56, 56, 0.6, 8).ids_keep.size(1) == 19 * 64);
 }
 
 TEST_CASE("a block has the area and the shape asked for", "[masking]") {

@@ -1,34 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bodies of the mask makers.
+// The bodies of the mask makers: what is checked, and who computes.
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-#include <c10/core/DeviceGuard.h>
+#include <ATen/ops/rand.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include <array>
 #include <cmath>
+#include <limits>
 
-#include "pixmim/detail/masking/block.hpp"
-#include "pixmim/detail/masking/order.hpp"
+#include "pixmim/detail/check.hpp"
+#include "pixmim/detail/masking/engine.hpp"
+#include "pixmim/detail/masking/operators.hpp"
+#include "pixmim/detail/masking/upsample.hpp"
 #include "pixmim/detail/random.hpp"
 
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-inline int64_t divide_up(int64_t value, int64_t divisor) {
-  return (value + divisor - 1) / divisor;
+inline void expect_batch(const char* caller, int64_t batch) {
+  TORCH_CHECK(batch >= 0, caller, ": expected batch >= 0, got ", batch);
 }
 
-/// Each of the grid's cells as many times as it has finer ones: [N,h*w] -> [N,h*scale,w*scale].
-inline at::Tensor repeat_cells(const at::Tensor& cells, int64_t grid_h, int64_t grid_w,
-                               int64_t scale) {
-  const int64_t batch = cells.size(0);
-  return cells.reshape({batch, grid_h, 1, grid_w, 1})
-      .expand({batch, grid_h, scale, grid_w, scale})
-      .reshape({batch, grid_h * scale, grid_w * scale});
+inline void expect_noise(const char* caller, const at::Tensor& noise) {
+  expect_defined(caller, "noise", noise);
+  TORCH_CHECK_TYPE(has_floating_dtype(noise), caller, ": expected noise of a floating dtype, got ",
+                   noise.scalar_type());
+  TORCH_CHECK(noise.dim() == 2 && noise.size(1) > 0, caller,
+              ": expected noise of shape [N,L] with L > 0, got ", noise.sizes());
+}
+
+/// `what`: "block", "mask patch".
+inline void expect_noise_of(const char* caller, const at::Tensor& noise, int64_t units,
+                            const char* what) {
+  TORCH_CHECK(noise.size(1) == units, caller, ": expected noise of shape [N,", units,
+              "], one value a ", what, ", got ", noise.sizes());
 }
 
 inline void expect_grid(const char* caller, int64_t grid_h, int64_t grid_w) {
@@ -39,6 +47,13 @@ inline void expect_grid(const char* caller, int64_t grid_h, int64_t grid_w) {
 inline void expect_block(const char* caller, int64_t grid_h, int64_t grid_w, int64_t block) {
   expect_grid(caller, grid_h, grid_w);
   expect_positive(caller, "block", block);
+}
+
+inline void expect_whole_blocks(const char* caller, int64_t grid_h, int64_t grid_w, int64_t block) {
+  expect_block(caller, grid_h, grid_w, block);
+  TORCH_CHECK(grid_h % block == 0 && grid_w % block == 0, caller,
+              ": expected grid_h and grid_w to be multiples of block, ", block, ", got ", grid_h,
+              "x", grid_w);
 }
 
 /// The grid of mask patches (h, w).
@@ -86,6 +101,63 @@ inline void expect_sample_numbers(const char* caller, const char* name, const at
               name, " >= 0, got ", numbers.min().item<int64_t>());
 }
 
+/// How many of `count` stay. MAE truncates in double: no rounding, no float32 ratio.
+inline int64_t kept_of(int64_t count, double ratio) {
+  return static_cast<int64_t>(static_cast<double>(count) * (1 - ratio));
+}
+
+inline BlockPlan joint_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
+  // The reference walks a block column by column.
+  return {grid_h, grid_w, block, BlockWalk::ColumnByColumn, kept_of(grid_h * grid_w, ratio)};
+}
+
+inline BlockPlan grid_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
+  const int64_t units = grid_h / block * (grid_w / block);
+  return {grid_h, grid_w, block, BlockWalk::RowByRow, kept_of(units, ratio) * block * block};
+}
+
+inline SquarePlan square_plan(const std::array<int64_t, 2>& squares, int64_t scale, double ratio) {
+  // The reference rounds up in double: 100 squares at 0.55 hide 56.
+  const auto count = static_cast<double>(squares[0] * squares[1]);
+  return {squares[0], squares[1], scale, static_cast<int64_t>(std::ceil(count * ratio))};
+}
+
+/// The engine numbers tokens in 32 bits, and buckets, two a token, too.
+inline void expect_tokens_fit(const char* caller, int64_t tokens) {
+  constexpr int64_t most = int64_t{1} << 29;
+  TORCH_CHECK(tokens <= most, caller, ": expected at most ", most, " tokens on the CPU, got ",
+              tokens);
+}
+
+template <typename Plan>
+TokenMask masks_from_noise(const char* caller, const at::Tensor& noise, const Plan& plan) {
+  if (!noise.is_cpu()) return masks_from_noise_by_operators(noise, plan);
+  expect_tokens_fit(caller, plan.tokens());
+  return masks_from_noise_on_cpu(noise, plan);
+}
+
+template <typename Plan>
+TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
+                      const at::TensorOptions& options,
+                      const std::optional<at::Generator>& generator) {
+  expect_batch(caller, batch);
+  const auto device = options.device();
+  if (generator.has_value() && generator->defined()) {
+    TORCH_CHECK(generator->device().type() == device.type(), caller,
+                ": expected a generator on the device of the mask, ", device, ", got one on ",
+                generator->device());
+  }
+  if (device.is_cpu()) {
+    expect_tokens_fit(caller, plan.tokens());
+    const uint64_t seed = GeneratorBits(caller, generator)();
+    return masks_on_cpu(DrawnOrders(seed, plan.units()), batch, plan);
+  }
+  // float32 whatever the options say: a narrower dtype would make many values equal.
+  return masks_from_noise_by_operators(
+      at::rand({batch, plan.units()}, generator, at::TensorOptions(device).dtype(at::kFloat)),
+      plan);
+}
+
 }  // namespace detail
 
 inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
@@ -98,18 +170,30 @@ inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, 
               ": expected epoch of the shape of index, ", index.sizes(), ", or [], got ",
               epoch.sizes());
   detail::expect_positive(caller, "tokens", tokens);
+  constexpr int64_t epochs_allowed = int64_t{1} << 32;
+  TORCH_CHECK(epoch.numel() == 0 || epoch.max().item<int64_t>() < epochs_allowed, caller,
+              ": expected an epoch below 2^32, got ", epoch.max().item<int64_t>());
 
   const at::Tensor indices = index.contiguous();
   const at::Tensor epochs = epoch.expand(index.sizes()).contiguous();
   at::Tensor noise = at::empty({index.size(0), tokens}, at::kFloat);
-  auto* out = noise.mutable_data_ptr<float>();
-  for (int64_t n = 0; n < index.size(0); ++n) {
-    detail::KeyedBits bits(seed, static_cast<uint64_t>(indices.const_data_ptr<int64_t>()[n]),
-                           static_cast<uint64_t>(epochs.const_data_ptr<int64_t>()[n]),
-                           detail::KeyedPurpose::Mask);
-    // As many bits as a float holds.
-    for (int64_t i = 0; i < tokens; ++i) *out++ = static_cast<float>(bits.word() >> 8) * 0x1p-24F;
-  }
+  const auto* const numbers = indices.const_data_ptr<int64_t>();
+  const auto* const epoch_numbers = epochs.const_data_ptr<int64_t>();
+  auto* const values = noise.mutable_data_ptr<float>();
+  detail::parallel_for(
+      index.size(0), detail::samples_a_part(tokens), [&](int64_t begin, int64_t end) {
+        std::vector<uint32_t> words = detail::room_for_words(tokens);
+        for (int64_t n = begin; n < end; ++n) {
+          detail::philox_words(detail::mask_stream(seed, static_cast<uint64_t>(numbers[n]),
+                                                   static_cast<uint32_t>(epoch_numbers[n])),
+                               tokens, words.data());
+          // As many bits as a float holds: an int holds them, and is converted faster than an unsigned.
+          for (int64_t i = 0; i < tokens; ++i) {
+            const auto bits = static_cast<int32_t>(words[static_cast<std::size_t>(i)] >> 8);
+            values[n * tokens + i] = static_cast<float>(bits) * 0x1p-24F;
+          }
+        }
+      });
   return noise;
 }
 
@@ -117,9 +201,9 @@ inline TokenMask mask_from_noise(const at::Tensor& noise, double ratio) {
   constexpr auto caller = "mask_from_noise";
   detail::expect_noise(caller, noise);
   detail::expect_ratio(caller, ratio);
-  const c10::NoGradGuard no_grad;
-  const c10::DeviceGuard device_guard(noise.device());
-  return detail::keep_first(detail::stable_order(noise), detail::kept_tokens(noise.size(1), ratio));
+  const int64_t tokens = noise.size(1);
+  return detail::masks_from_noise(caller, noise,
+                                  detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
 }
 
 inline TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
@@ -128,7 +212,8 @@ inline TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
   constexpr auto caller = "random_mask";
   detail::expect_positive(caller, "tokens", tokens);
   detail::expect_ratio(caller, ratio);
-  return mask_from_noise(detail::uniform_noise(caller, batch, tokens, options, generator), ratio);
+  return detail::drawn_masks(
+      caller, batch, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)}, options, generator);
 }
 
 inline TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, int64_t grid_w,
@@ -137,26 +222,9 @@ inline TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, 
   detail::expect_block(caller, grid_h, grid_w, block);
   detail::expect_noise(caller, noise);
   detail::expect_ratio(caller, ratio);
-  const int64_t blocks_h = detail::divide_up(grid_h, block);
-  const int64_t blocks_w = detail::divide_up(grid_w, block);
-  TORCH_CHECK(noise.size(1) == blocks_h * blocks_w, caller, ": expected noise of shape [N,",
-              blocks_h * blocks_w, "], one value a block, got ", noise.sizes());
-
-  const c10::NoGradGuard no_grad;
-  const c10::DeviceGuard device_guard(noise.device());
-  const auto options = noise.options().dtype(at::kLong);
-  const at::Tensor y = at::arange(grid_h, options).unsqueeze(1);
-  const at::Tensor x = at::arange(grid_w, options).unsqueeze(0);
-  const at::Tensor block_of_token =
-      y.div(block, "floor").mul(blocks_w).add(x.div(block, "floor")).flatten();
-  // The reference walks a block column by column.
-  const at::Tensor place_in_block = x.remainder(block).mul(block).add(y.remainder(block)).flatten();
-
-  const at::Tensor rank_of_block = detail::inverse_order(detail::stable_order(noise));
-  const at::Tensor rank_of_token =
-      rank_of_block.index_select(1, block_of_token).mul_(block * block).add_(place_in_block);
-  return detail::keep_first(detail::stable_order(rank_of_token),
-                            detail::kept_tokens(grid_h * grid_w, ratio));
+  const auto plan = detail::joint_plan(grid_h, grid_w, ratio, block);
+  detail::expect_noise_of(caller, noise, plan.units(), "block");
+  return detail::masks_from_noise(caller, noise, plan);
 }
 
 inline TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
@@ -165,9 +233,29 @@ inline TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, doubl
   constexpr auto caller = "joint_mask";
   detail::expect_block(caller, grid_h, grid_w, block);
   detail::expect_ratio(caller, ratio);
-  const int64_t blocks = detail::divide_up(grid_h, block) * detail::divide_up(grid_w, block);
-  return joint_mask_from_noise(detail::uniform_noise(caller, batch, blocks, options, generator),
-                               grid_h, grid_w, ratio, block);
+  return detail::drawn_masks(caller, batch, detail::joint_plan(grid_h, grid_w, ratio, block),
+                             options, generator);
+}
+
+inline TokenMask grid_mask_from_noise(const at::Tensor& noise, int64_t grid_h, int64_t grid_w,
+                                      double ratio, int64_t block) {
+  constexpr auto caller = "grid_mask_from_noise";
+  detail::expect_whole_blocks(caller, grid_h, grid_w, block);
+  detail::expect_noise(caller, noise);
+  detail::expect_ratio(caller, ratio);
+  const auto plan = detail::grid_plan(grid_h, grid_w, ratio, block);
+  detail::expect_noise_of(caller, noise, plan.units(), "block");
+  return detail::masks_from_noise(caller, noise, plan);
+}
+
+inline TokenMask grid_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
+                           int64_t block, const at::TensorOptions& options,
+                           std::optional<at::Generator> generator) {
+  constexpr auto caller = "grid_mask";
+  detail::expect_whole_blocks(caller, grid_h, grid_w, block);
+  detail::expect_ratio(caller, ratio);
+  return detail::drawn_masks(caller, batch, detail::grid_plan(grid_h, grid_w, ratio, block),
+                             options, generator);
 }
 
 inline TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
@@ -176,34 +264,25 @@ inline TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
   constexpr auto caller = "block_mask";
   detail::expect_batch(caller, batch);
   detail::expect_grid(caller, grid_h, grid_w);
-  const int64_t tokens = grid_h * grid_w;
-  detail::expect_block_options(block_options, tokens);
+  detail::expect_tokens_fit(caller, grid_h * grid_w);
+  detail::expect_block_options(block_options, grid_h * grid_w);
   detail::GeneratorBits bits(caller, generator);
 
+  detail::PaintPlan plan = {};
+  plan.grid_h = grid_h;
+  plan.grid_w = grid_w;
+  plan.count = block_options.num_masking_patches();
+  plan.min_area = block_options.min_num_patches();
+  plan.max_area = block_options.max_num_patches().value_or(plan.count);
+  plan.min_aspect = block_options.min_aspect();
+  plan.max_aspect = block_options.max_aspect().value_or(1 / plan.min_aspect);
+  plan.exact = block_options.exact();
   const c10::NoGradGuard no_grad;
-  const int64_t count = block_options.num_masking_patches();
-  const int64_t max_block = block_options.max_num_patches().value_or(count);
-  const detail::BlockLimits limits{
-      block_options.min_num_patches(), block_options.min_aspect(),
-      block_options.max_aspect().value_or(1 / block_options.min_aspect())};
-  const at::Tensor mask = at::zeros({batch, tokens}, at::kFloat);
-  for (int64_t n = 0; n < batch; ++n) {
-    auto* const row = mask.mutable_data_ptr<float>() + n * tokens;
-    detail::paint_blocks(detail::BlockPainter(grid_h, grid_w, limits, bits, row), count, max_block,
-                         block_options.exact());
-  }
-
-  const c10::DeviceGuard device_guard(options.device());
-  const at::Tensor ids_shuffle = detail::stable_order(mask);
-  const at::Tensor kept = mask.eq(0).sum(1);
-  const bool all_equal = batch == 0 || kept.min().item<int64_t>() == kept.max().item<int64_t>();
+  const TokenMask drawn = detail::painted_masks_on_cpu(bits(), batch, plan);
   TokenMask result;
-  result.mask = mask.to(options.device());
-  result.ids_restore = detail::inverse_order(ids_shuffle).to(options.device());
-  if (all_equal) {
-    const int64_t count_kept = batch == 0 ? tokens - count : kept[0].item<int64_t>();
-    result.ids_keep = ids_shuffle.narrow(1, 0, count_kept).contiguous().to(options.device());
-  }
+  result.mask = drawn.mask.to(options.device());
+  result.ids_restore = drawn.ids_restore.to(options.device());
+  if (drawn.ids_keep.defined()) result.ids_keep = drawn.ids_keep.to(options.device());
   return result;
 }
 
@@ -212,24 +291,12 @@ inline TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
                                                int64_t mask_patch, int64_t model_patch,
                                                double ratio) {
   constexpr auto caller = "patch_aligned_mask_from_noise";
-  const auto [rows, columns] = detail::mask_patch_grid(caller, image_size, mask_patch, model_patch);
+  const auto squares = detail::mask_patch_grid(caller, image_size, mask_patch, model_patch);
   detail::expect_noise(caller, noise);
   detail::expect_ratio(caller, ratio);
-  const int64_t squares = rows * columns;
-  TORCH_CHECK(noise.size(1) == squares, caller, ": expected noise of shape [N,", squares,
-              "], one value a mask patch, got ", noise.sizes());
-
-  const c10::NoGradGuard no_grad;
-  const c10::DeviceGuard device_guard(noise.device());
-  // The reference rounds up in double: 100 squares at 0.55 hide 56.
-  const auto hidden = static_cast<int64_t>(std::ceil(static_cast<double>(squares) * ratio));
-  const at::Tensor square_is_hidden =
-      detail::inverse_order(detail::stable_order(noise)).lt(hidden).to(at::kLong);
-  const int64_t scale = mask_patch / model_patch;
-  const at::Tensor token_is_hidden =
-      detail::repeat_cells(square_is_hidden, rows, columns, scale).flatten(1);
-  return detail::keep_first(detail::stable_order(token_is_hidden),
-                            (squares - hidden) * scale * scale);
+  const auto plan = detail::square_plan(squares, mask_patch / model_patch, ratio);
+  detail::expect_noise_of(caller, noise, plan.units(), "mask patch");
+  return detail::masks_from_noise(caller, noise, plan);
 }
 
 inline TokenMask patch_aligned_mask(int64_t batch, torch::ExpandingArray<2> image_size,
@@ -237,11 +304,11 @@ inline TokenMask patch_aligned_mask(int64_t batch, torch::ExpandingArray<2> imag
                                     const at::TensorOptions& options,
                                     std::optional<at::Generator> generator) {
   constexpr auto caller = "patch_aligned_mask";
-  const auto [rows, columns] = detail::mask_patch_grid(caller, image_size, mask_patch, model_patch);
+  const auto squares = detail::mask_patch_grid(caller, image_size, mask_patch, model_patch);
   detail::expect_ratio(caller, ratio);
-  return patch_aligned_mask_from_noise(
-      detail::uniform_noise(caller, batch, rows * columns, options, generator), image_size,
-      mask_patch, model_patch, ratio);
+  return detail::drawn_masks(caller, batch,
+                             detail::square_plan(squares, mask_patch / model_patch, ratio), options,
+                             generator);
 }
 
 inline at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2> grid,
@@ -255,7 +322,11 @@ inline at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2>
   TORCH_CHECK(mask.dim() == 2 && mask.size(1) == grid_h * grid_w, caller,
               ": expected mask of shape [N,", grid_h * grid_w, "] for a grid of ", grid_h, "x",
               grid_w, ", got ", mask.sizes());
-  return detail::repeat_cells(mask, grid_h, grid_w, scale).unsqueeze(1);
+  const bool differentiable = c10::GradMode::is_enabled() && mask.requires_grad();
+  const at::Tensor fine = mask.is_cpu() && mask.element_size() <= 8 && !differentiable
+                              ? detail::repeat_cells_on_cpu(mask, grid_h, grid_w, scale)
+                              : detail::repeat_cells(mask, grid_h, grid_w, scale);
+  return fine.unsqueeze(1);
 }
 
 }  // namespace v0

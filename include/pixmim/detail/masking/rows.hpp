@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole rows of tokens on the CPU: those that a mask keeps, and back. Bytes are moved, whatever they
+// mean; only the sum of the masked rows has a dtype.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/view_as_complex.h>
+#include <ATen/ops/view_as_real.h>
+#include <ATen/ops/zeros.h>
+#include <c10/util/BFloat16.h>
+#include <c10/util/Exception.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "pixmim/detail/large_pages.hpp"
+#include "pixmim/detail/parallel.hpp"
+#include "pixmim/detail/simd/instruction_set.hpp"
+
+#define PIXMIM_KERNELS "pixmim/detail/masking/row_sums.inl"
+#include "pixmim/detail/simd/multiversion.inl"
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+/// The ids of a TokenMask on the CPU, contiguous.
+struct TokenOrder {
+  at::Tensor ids_keep;
+  at::Tensor ids_restore;
+
+  int64_t samples() const { return ids_restore.size(0); }
+  int64_t tokens() const { return ids_restore.size(1); }
+  int64_t kept() const { return ids_keep.size(1); }
+};
+
+/// `tokens`, copied if the bytes of a row do not stand together.
+inline at::Tensor with_whole_rows(const at::Tensor& tokens) {
+  const at::Tensor plain = tokens.resolve_conj().resolve_neg();
+  int64_t step = 1;
+  for (int64_t d = plain.dim() - 1; d >= 2; --d) {
+    if (plain.size(d) != 1 && plain.stride(d) != step) return plain.contiguous();
+    step *= plain.size(d);
+  }
+  return plain;
+}
+
+/// The rows of a tensor [N,M,..] with whole rows.
+class Rows {
+ public:
+  explicit Rows(const at::Tensor& tensor)
+      : first_(static_cast<const char*>(tensor.const_data_ptr())),
+        sample_step_(tensor.stride(0) * tensor.element_size()),
+        row_step_(tensor.stride(1) * tensor.element_size()),
+        bytes_(c10::multiply_integers(tensor.sizes().slice(2)) * tensor.element_size()) {}
+
+  int64_t bytes() const { return bytes_; }
+  const char* row(int64_t sample, int64_t i) const {
+    return first_ + sample * sample_step_ + i * row_step_;
+  }
+
+ private:
+  const char* first_;
+  int64_t sample_step_;
+  int64_t row_step_;
+  int64_t bytes_;
+};
+
+inline void copy_row(const char* from, int64_t bytes, char* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
+}
+
+/// Rows that are worth a thread.
+inline int64_t rows_a_part(int64_t bytes) {
+  constexpr int64_t bytes_a_part = 1 << 18;
+  return std::max<int64_t>(1, bytes_a_part / std::max<int64_t>(bytes, 1));
+}
+
+/// Everybody may write into a TokenMask: what memory depends on is checked.
+inline void expect_id(const char* name, int64_t id, int64_t count) {
+  TORCH_CHECK_INDEX(id >= 0 && id < count, "TokenMask: expected ", name, " in [0, ", count,
+                    "), got ", id);
+}
+
+/// The place of `token` among the kept rows, or at least `kept` if it is masked.
+inline int64_t expect_place(const int64_t* ids_keep, int64_t place, int64_t token, int64_t kept,
+                            int64_t tokens) {
+  expect_id("ids_restore", place, tokens);
+  TORCH_CHECK_INDEX(place >= kept || ids_keep[place] == token,
+                    "TokenMask: expected ids_restore to be the inverse of ids_keep, got token ",
+                    token, " at place ", place, ", where ids_keep has ", ids_keep[place]);
+  return place;
+}
+
+/// Shape of rows like those of `like` [N,M,..].
+inline std::vector<int64_t> with_rows(const at::Tensor& like, int64_t rows) {
+  std::vector<int64_t> shape = like.sizes().vec();
+  shape[1] = rows;
+  return shape;
+}
+
+/// tokens [N,L,..] -> [N,K,..].
+inline at::Tensor keep_rows(const at::Tensor& tokens, const TokenOrder& order) {
+  at::Tensor result = empty_in_large_pages(with_rows(tokens, order.kept()), tokens.scalar_type());
+  if (result.numel() == 0) return result;
+  const at::Tensor source = with_whole_rows(tokens);
+  const Rows from(source);
+  const int64_t kept = order.kept();
+  const auto* ids = order.ids_keep.const_data_ptr<int64_t>();
+  auto* const to = static_cast<char*>(result.mutable_data_ptr());
+  parallel_for(order.samples() * kept, rows_a_part(from.bytes()), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      expect_id("ids_keep", ids[i], order.tokens());
+      copy_row(from.row(i / kept, ids[i]), from.bytes(), to + i * from.bytes());
+    }
+  });
+  return result;
+}
+
+/// visible [N,K,..] and mask_token [..], of one dtype, -> [N,L,..].
+inline at::Tensor restore_rows(const at::Tensor& visible, const at::Tensor& mask_token,
+                               const TokenOrder& order) {
+  const int64_t tokens = order.tokens();
+  const int64_t kept = order.kept();
+  at::Tensor result = empty_in_large_pages(with_rows(visible, tokens), visible.scalar_type());
+  if (result.numel() == 0) return result;
+  const at::Tensor source = with_whole_rows(visible);
+  const Rows from(source);
+  const at::Tensor hidden = mask_token.resolve_conj().resolve_neg().contiguous();
+  const auto* const hidden_row = static_cast<const char*>(hidden.const_data_ptr());
+  const auto* places = order.ids_restore.const_data_ptr<int64_t>();
+  const auto* ids_keep = order.ids_keep.const_data_ptr<int64_t>();
+  auto* const to = static_cast<char*>(result.mutable_data_ptr());
+  parallel_for(order.samples() * tokens, rows_a_part(from.bytes()),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t sample = i / tokens;
+                   const int64_t place =
+                       expect_place(ids_keep + sample * kept, places[i], i % tokens, kept, tokens);
+                   const char* row = place < kept ? from.row(sample, place) : hidden_row;
+                   copy_row(row, from.bytes(), to + i * from.bytes());
+                 }
+               });
+  return result;
+}
+
+/// Where sums of elements are kept.
+template <typename Element>
+struct SumOf {
+  using Type = float;
+};
+template <>
+struct SumOf<double> {
+  using Type = double;
+};
+
+/// The sum over the masked rows of full [N,L,..]: [..]. The same bits for any number of threads.
+template <typename Element>
+at::Tensor sum_of_masked_rows(const at::Tensor& full, const TokenOrder& order) {
+  using Sum = typename SumOf<Element>::Type;
+  const at::Tensor source = with_whole_rows(full);
+  const Rows from(source);
+  const int64_t tokens = order.tokens();
+  const int64_t width = from.bytes() / full.element_size();
+  constexpr int64_t rows_a_sum = 64;
+  const int64_t sums_a_sample = (tokens + rows_a_sum - 1) / rows_a_sum;
+  const int64_t sums = order.samples() * sums_a_sample;
+  const at::Tensor partial = at::zeros({sums, width}, c10::CppTypeToScalarType<Sum>::value);
+  auto* const partial_sums = partial.mutable_data_ptr<Sum>();
+  const auto* places = order.ids_restore.const_data_ptr<int64_t>();
+  parallel_for(sums, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t sample = i / sums_a_sample;
+      const int64_t first = i % sums_a_sample * rows_a_sum;
+      for (int64_t t = first; t < std::min(first + rows_a_sum, tokens); ++t) {
+        if (places[sample * tokens + t] < order.kept()) continue;
+        PIXMIM_DISPATCH(token_rows::add_row<Element, Sum>(from.row(sample, t), width,
+                                                          partial_sums + i * width));
+      }
+    }
+  });
+  std::vector<double> total(static_cast<std::size_t>(width));
+  for (int64_t i = 0; i < sums; ++i) {
+    for (int64_t d = 0; d < width; ++d) {
+      total[static_cast<std::size_t>(d)] += static_cast<double>(partial_sums[i * width + d]);
+    }
+  }
+  at::Tensor result = at::empty(full.sizes().slice(2), full.scalar_type());
+  auto* const to = result.mutable_data_ptr<Element>();
+  for (int64_t d = 0; d < width; ++d) {
+    to[d] = static_cast<Element>(static_cast<Sum>(total[static_cast<std::size_t>(d)]));
+  }
+  return result;
+}
+
+inline at::Tensor sum_of_masked_rows(const at::Tensor& full, const TokenOrder& order) {
+  switch (full.scalar_type()) {
+    case at::kHalf:
+      return sum_of_masked_rows<c10::Half>(full, order);
+    case at::kBFloat16:
+      return sum_of_masked_rows<c10::BFloat16>(full, order);
+    case at::kFloat:
+      return sum_of_masked_rows<float>(full, order);
+    case at::kDouble:
+      return sum_of_masked_rows<double>(full, order);
+    case at::kComplexFloat:
+    case at::kComplexDouble:
+      return at::view_as_complex(sum_of_masked_rows(at::view_as_real(full.resolve_conj()), order));
+    default:
+      TORCH_CHECK_TYPE(false,
+                       "TokenMask::restore: expected a gradient of float16, bfloat16, "
+                       "float32, float64, complex64 or complex128, got ",
+                       full.scalar_type());
+  }
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// `visible` and `restore` on the CPU as functions of autograd. Both are linear, and each is the other's
+// transpose: the gradient of one is the other, to any order.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "pixmim/detail/masking/rows.hpp"
+
+namespace pixmim {
+inline namespace v0 {
+namespace detail {
+
+/// What the tokens [N,L,..] give: rows [N,K,..] of the kept ones, and the sum [..] of the masked ones.
+/// What was not wanted is undefined.
+struct SplitTokens {
+  at::Tensor visible;
+  at::Tensor hidden_sum;
+};
+
+enum class SplitWish { Visible, HiddenSum, Both };
+
+SplitTokens differentiable_split(const at::Tensor& full, const TokenOrder& order, SplitWish wish);
+at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& mask_token,
+                                  const TokenOrder& order);
+
+inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, SplitWish wish) {
+  SplitTokens result;
+  if (wish != SplitWish::HiddenSum) result.visible = keep_rows(full, order);
+  if (wish != SplitWish::Visible) result.hidden_sum = sum_of_masked_rows(full, order);
+  return result;
+}
+
+inline TokenOrder saved_order(const torch::autograd::AutogradContext& context) {
+  const auto saved = context.get_saved_variables();
+  return {saved[0], saved[1]};
+}
+
+class RestoreTokens : public torch::autograd::Function<RestoreTokens> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& visible,
+                            const at::Tensor& mask_token, const TokenOrder& order) {
+    context->save_for_backward({order.ids_keep, order.ids_restore});
+    return restore_rows(visible, mask_token, order);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& grads) {
+    SplitWish wish = SplitWish::Both;
+    if (!context->needs_input_grad(0)) wish = SplitWish::HiddenSum;
+    if (!context->needs_input_grad(1)) wish = SplitWish::Visible;
+    const SplitTokens split = differentiable_split(grads[0], saved_order(*context), wish);
+    return {split.visible, split.hidden_sum, at::Tensor()};
+  }
+};
+
+/// Gives one tensor or two.
+class SplitIntoTokens : public torch::autograd::Function<SplitIntoTokens> {
+ public:
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
+                                                const at::Tensor& full, const TokenOrder& order,
+                                                SplitWish wish) {
+    context->save_for_backward({order.ids_keep, order.ids_restore});
+    context->saved_data["wish"] = static_cast<int64_t>(wish);
+    const SplitTokens split = split_rows(full, order, wish);
+    if (wish == SplitWish::Both) return {split.visible, split.hidden_sum};
+    return {wish == SplitWish::Visible ? split.visible : split.hidden_sum};
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& grads) {
+    const TokenOrder order = saved_order(*context);
+    const auto wish = static_cast<SplitWish>(context->saved_data["wish"].toInt());
+    at::Tensor visible = grads.front();
+    at::Tensor hidden_sum = grads.back();
+    if (wish == SplitWish::Visible) {
+      hidden_sum = at::zeros(visible.sizes().slice(2), visible.options());
+    } else if (wish == SplitWish::HiddenSum) {
+      std::vector<int64_t> shape = {order.samples(), order.kept()};
+      shape.insert(shape.end(), hidden_sum.sizes().begin(), hidden_sum.sizes().end());
+      visible = at::zeros(shape, hidden_sum.options());
+    }
+    return {differentiable_restore(visible, hidden_sum, order), at::Tensor(), at::Tensor()};
+  }
+};
+
+inline SplitTokens differentiable_split(const at::Tensor& full, const TokenOrder& order,
+                                        SplitWish wish) {
+  if (!c10::GradMode::is_enabled() || !full.requires_grad()) return split_rows(full, order, wish);
+  const auto parts = SplitIntoTokens::apply(full, order, wish);
+  SplitTokens result;
+  if (wish != SplitWish::HiddenSum) result.visible = parts.front();
+  if (wish != SplitWish::Visible) result.hidden_sum = parts.back();
+  return result;
+}
+
+inline at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& mask_token,
+                                         const TokenOrder& order) {
+  const bool constant = !visible.requires_grad() && !mask_token.requires_grad();
+  if (!c10::GradMode::is_enabled() || constant) return restore_rows(visible, mask_token, order);
+  return RestoreTokens::apply(visible, mask_token, order);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace pixmim
