@@ -23,8 +23,9 @@ struct TokenMask {
   /// Shape:   tokens [N,L,D] (more trailing dimensions, or none, are kept too); result [N,K,D].
   /// Dtype:   any.
   /// Device:  that of the mask.
-  /// Grad:    differentiable in `tokens`.
-  /// Throws:  c10::Error if the shape or the device does not fit, or `ids_keep` is undefined.
+  /// Grad:    differentiable in `tokens`, to any order.
+  /// Throws:  c10::Error if the shape or the device does not fit, or `ids_keep` is undefined; on the
+  ///          CPU also if an id is out of range or the ids contradict each other.
   /// Source:  MAE models_mae.py random_masking.
   /// Example: auto latent = encoder(mask.visible(patch_embed(images) + pos_embed));
   at::Tensor visible(const at::Tensor& tokens) const;
@@ -34,8 +35,10 @@ struct TokenMask {
   /// Shape:   visible [N,K,D], mask_token [D] or [1,1,D]; result [N,L,D].
   /// Dtype:   the wider of the two.
   /// Device:  that of the mask.
-  /// Grad:    differentiable in both.
-  /// Throws:  c10::Error if the shapes or the devices do not fit.
+  /// Grad:    differentiable in both, to any order. On the CPU the mask token's is summed in float32, or
+  ///          float64 for float64: the same bits for any number of threads.
+  /// Throws:  c10::Error if the shapes or the devices do not fit; on the CPU also if an id is out of
+  ///          range or the ids contradict each other.
   /// Source:  MAE models_mae.py forward_decoder.
   /// Example: auto full = mask.restore(decoder_embed(latent), mask_token);
   at::Tensor restore(const at::Tensor& visible, const at::Tensor& mask_token) const;

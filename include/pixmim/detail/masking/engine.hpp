@@ -145,7 +145,7 @@ inline TokenMask painted_masks_on_cpu(uint64_t seed, int64_t samples, const Pain
   auto* const masks = mask.mutable_data_ptr<float>();
   auto* const restores = ids_restore.mutable_data_ptr<int64_t>();
   std::vector<int64_t> kept(static_cast<std::size_t>(samples), tokens - plan.count);
-  constexpr int64_t samples_painted_a_part = 16;
+  constexpr int64_t samples_painted_a_part = 32;
   parallel_for(samples, samples_painted_a_part, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       PhiloxBits bits(mask_stream(seed, static_cast<uint64_t>(n), 0));
