@@ -27,6 +27,11 @@ using Kind = PickleValue::Kind;
 // --- zip archives ---
 
 Weights read_zip(const std::filesystem::path& path, const std::shared_ptr<MappedFile>& file) {
+  // The directory's end, without a comment. minizip would look for it, and take a part of it.
+  constexpr std::size_t end_size = 22;
+  TORCH_CHECK(
+      file->size() > end_size && file->bytes().substr(file->size() - end_size, 4) == "PK\x05\x06",
+      "it does not end as a zip archive does: it is truncated");
   StoredZip zip(path, file->size());
   // All files of the archive are in one folder, of any name.
   constexpr std::string_view pickle_name = "/data.pkl";

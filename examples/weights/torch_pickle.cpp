@@ -313,6 +313,8 @@ bool may_stand_in_weights(std::string_view module, std::string_view name) {
       {"numpy", "ndarray"},
       {"numpy.core.multiarray", "scalar"},
       {"numpy.core.multiarray", "_reconstruct"},
+      {"numpy.core.numeric", "_frombuffer"},
+      {"numpy._core.numeric", "_frombuffer"},
       {"numpy._core.multiarray", "scalar"},
       {"numpy._core.multiarray", "_reconstruct"},
       // The log that MMEngine keeps in checkpoints: histories, whose methods it names by getattr.
@@ -322,6 +324,10 @@ bool may_stand_in_weights(std::string_view module, std::string_view name) {
       // Classes as values: a defaultdict's factory, types in a configuration.
       {"__builtin__", "set"},
       {"builtins", "set"},
+      {"__builtin__", "frozenset"},
+      {"builtins", "frozenset"},
+      {"__builtin__", "bytearray"},
+      {"builtins", "bytearray"},
       {"__builtin__", "dict"},
       {"builtins", "dict"},
       {"__builtin__", "list"},
