@@ -3,14 +3,18 @@
 // against_python.py.
 //
 //     weights_features WEIGHTS INPUT OUTPUT
+//     weights_features --time WEIGHTS COUNT
 //
 // INPUT: safetensors with images [N,3,H,W], noise [N,L], and int64 scalars patch_size, num_heads,
 // decoder_num_heads. OUTPUT: safetensors with latent (nothing masked), and, where the weights have a
-// decoder, masked_latent and prediction at a mask ratio of 0.75.
+// decoder, masked_latent and prediction at a mask ratio of 0.75. --time prints how long it takes to map
+// the file, and to read every number after that.
 
 #include <torch/torch.h>
 #include <pixmim/masking.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -72,6 +76,26 @@ void run(const char* path, const char* input_path, const char* output_path) {
   weights::write_safetensors(output_path, output);
 }
 
+void time_reading(const char* path, int count) {
+  using Clock = std::chrono::steady_clock;
+  const auto milliseconds = [](Clock::duration time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  };
+  double mapped = 1e9;
+  double used = 1e9;
+  for (int i = 0; i < count; ++i) {
+    const auto start = Clock::now();
+    const auto weights = weights::read_file(path);
+    const auto there = Clock::now();
+    for (const auto& item : weights.tensors) item.second.clone();
+    mapped = std::min(mapped, milliseconds(there - start));
+    used = std::min(used, milliseconds(Clock::now() - start));
+  }
+  std::printf("  weights::read_file %-9s%8.2f ms, %.2f ms with a copy of all numbers\n",
+              std::string(path).substr(std::string(path).rfind('.')).substr(0, 9).c_str(), mapped,
+              used);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -80,6 +104,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    if (std::string(argv[1]) == "--time") {
+      time_reading(argv[2], std::stoi(argv[3]));
+      return 0;
+    }
     run(argv[1], argv[2], argv[3]);
     return 0;
   } catch (const c10::Error& error) {
