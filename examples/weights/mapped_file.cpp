@@ -43,7 +43,7 @@ at::Tensor view_of(const std::shared_ptr<MappedFile>& file, uint64_t offset, at:
   const std::size_t alignment = std::min(c10::elementSize(dtype), sizeof(double));
   if (reinterpret_cast<std::uintptr_t>(data) % alignment != 0) {
     at::Tensor copy = at::empty(sizes, dtype);
-    std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
+    if (copy.nbytes() > 0) std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
     return copy;
   }
   return at::from_blob(

@@ -106,8 +106,10 @@ TEST_CASE("numbers at odd addresses are copied", "[weights]") {
   const auto numbers = torch::randn(4);
   const std::string data(static_cast<const char*>(numbers.const_data_ptr()), 16);
   files::write(path, file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                             R"("e":{"dtype":"F32","shape":[0],"data_offsets":[1,1]},)"
                              R"("b":{"dtype":"F32","shape":[4],"data_offsets":[1,17]}})",
                              "x" + data));
+  CHECK(weights::read_safetensors(path).tensors.at("e").numel() == 0);
   CHECK(files::same(weights::read_safetensors(path).tensors.at("b"), numbers));
 }
 

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "mae/mae.hpp"
@@ -91,9 +92,8 @@ void time_reading(const char* path, int count) {
     mapped = std::min(mapped, milliseconds(there - start));
     used = std::min(used, milliseconds(Clock::now() - start));
   }
-  std::printf("  weights::read_file %-9s%8.2f ms, %.2f ms with a copy of all numbers\n",
-              std::string(path).substr(std::string(path).rfind('.')).substr(0, 9).c_str(), mapped,
-              used);
+  std::printf("  weights::read_file %-12s%8.2f ms, %.2f ms with a copy of all numbers\n",
+              std::filesystem::path(path).extension().c_str(), mapped, used);
 }
 
 }  // namespace
