@@ -33,8 +33,8 @@ class MappedFile {
   std::size_t size_;
 };
 
-/// A contiguous tensor of `sizes` over the bytes from `offset` on, which the caller has checked to be
-/// there. It keeps the mapping alive. Only bytes that the dtype cannot have at that address are
+/// A contiguous tensor of `sizes` over the bytes from `offset` on, which the caller has checked to
+/// be there. It keeps the mapping alive. Only bytes that the dtype cannot have at that address are
 /// copied.
 at::Tensor view_of(const std::shared_ptr<MappedFile>& file, uint64_t offset, at::IntArrayRef sizes,
                    at::ScalarType dtype);

@@ -29,8 +29,8 @@ struct Scheme {
 
 // --- the tables ---
 
-/// The rules of a list of blocks: native ones at `native`, theirs at `theirs`, with their names of the
-/// parts.
+/// The rules of a list of blocks: native ones at `native`, theirs at `theirs`, with their names of
+/// the parts.
 struct BlockNames {
   Theirs qkv;
   std::string proj, norm1, norm2, fc1, fc2;
@@ -104,8 +104,8 @@ Scheme mae() {
                  block_rules("decoder_blocks", "decoder_blocks", timm_block))};
 }
 
-// timm.create_model("vit_base_patch16_224", num_classes=0) has the encoder's and no others; fine-tuned
-// classifiers have a head.
+// timm.create_model("vit_base_patch16_224", num_classes=0) has the encoder's and no others;
+// fine-tuned classifiers have a head.
 Scheme timm() {
   return {"timm", "",
           joined(reading_also(plain_encoder(""), plain_encoder("backbone.")),
@@ -156,8 +156,9 @@ std::vector<Rule> hf_rules(const std::string& vit, const std::string& layers,
                 block_rules("decoder_blocks", decoder_layers, block));
 }
 
-// The files on the hub, and transformers 4, which 5 reads as well. In memory 5 has other names, and its
-// save_pretrained writes the decoder's layers under a third one. A bare ViTMAEModel lacks `vit.`.
+// The files on the hub, and transformers 4, which 5 reads as well. In memory 5 has other names, and
+// its save_pretrained writes the decoder's layers under a third one. A bare ViTMAEModel lacks
+// `vit.`.
 Scheme hf() {
   auto rules = hf_rules("vit.", "encoder.layer", "decoder.decoder_layers", hf_block);
   rules =
@@ -167,8 +168,8 @@ Scheme hf() {
   return {"hf", "", rules};
 }
 
-// ViTDet's backbone has neither class token nor final norm; its pos_embed keeps the token's position
-// (pretrain_use_cls_token) and is resized there.
+// ViTDet's backbone has neither class token nor final norm; its pos_embed keeps the token's
+// position (pretrain_use_cls_token) and is resized there.
 Scheme detectron2() {
   return {"detectron2", "model",
           joined({{"pos_embed", {"backbone.net.pos_embed"}},

@@ -20,14 +20,15 @@ namespace weights {
 ///     hf           transformers' ViTMAEForPreTraining and ViTMAEModel: query, key and value apart
 ///     detectron2   ViTDet: backbone.net.*, with the class token's position, without the token
 ///
-/// Models without a table (ConvMAE, SimMIM) have one scheme, that of their official code: `mae` leaves
-/// all names as they are.
+/// Models without a table (ConvMAE, SimMIM) have one scheme, that of their official code: `mae`
+/// leaves all names as they are.
 const std::vector<std::string>& scheme_names();
 
 /// The scheme with most of these names; `mae` if none has any.
 std::string detect_scheme(const Tensors& tensors);
 
-/// Under which key the scheme's project looks for the state dict in a .pth; empty: the outermost dict.
+/// Under which key the scheme's project looks for the state dict in a .pth; empty: the outermost
+/// dict.
 std::string checkpoint_key(const std::string& scheme);
 
 /// Whether a parameter of this native name serves pretraining alone: decoder, mask token, fusion.
@@ -43,14 +44,14 @@ struct Renamed {
   std::vector<std::string> missing;
 };
 
-/// From a scheme to the native names. Names that the scheme does not have are kept as they are, and are
-/// in `dropped`, too, where the scheme is not `mae`. Throws c10::Error for an unknown scheme, and where
-/// parts that belong together (query, key, value) are not all there.
+/// From a scheme to the native names. Names that the scheme does not have are kept as they are, and
+/// are in `dropped`, too, where the scheme is not `mae`. Throws c10::Error for an unknown scheme,
+/// and where parts that belong together (query, key, value) are not all there.
 Renamed to_native(const Tensors& tensors, const std::string& scheme);
 
 /// From the native names to a scheme. `encoder_only` leaves out what serves pretraining alone, as
-/// schemes without a decoder always do. Throws c10::Error, naming them, if parts of the encoder have no
-/// place there.
+/// schemes without a decoder always do. Throws c10::Error, naming them, if parts of the encoder
+/// have no place there.
 ///
 ///     weights::from_native(weights.tensors, "hf", /*encoder_only=*/false).tensors
 Renamed from_native(const Tensors& tensors, const std::string& scheme, bool encoder_only);

@@ -60,8 +60,8 @@ class Pickle {
   using Allowed = std::function<bool(std::string_view module, std::string_view name)>;
 
   /// Reads the opcodes that Python's pickler writes in protocols 2 to 5; throws c10::Error for all
-  /// others, and for what is malformed. `bytes` has to stay where it is. Memory is bounded by the size
-  /// of `bytes`, and by 4 million values.
+  /// others, and for what is malformed. `bytes` has to stay where it is. Memory is bounded by the
+  /// size of `bytes`, and by 4 million values.
   Pickle(std::string_view bytes, const Allowed& allowed);
   Pickle(const Pickle&) = delete;
   Pickle& operator=(const Pickle&) = delete;

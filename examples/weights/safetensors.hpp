@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The safetensors format (https://github.com/huggingface/safetensors): eight bytes of header size, a
-// JSON header, the numbers.
+// The safetensors format (https://github.com/huggingface/safetensors): eight bytes of header size,
+// a JSON header, the numbers.
 #pragma once
 
 #include <filesystem>
@@ -22,8 +22,9 @@ namespace weights {
 ///     weights.tensors.at("cls_token");
 Weights read_safetensors(const std::filesystem::path& path);
 
-/// Writes the file whole or not at all. Tensors of any device and strides; tensors that share memory
-/// are written apart. Throws c10::Error for dtypes that the format lacks, or if it cannot be written.
+/// Writes the file whole or not at all. Tensors of any device and strides; tensors that share
+/// memory are written apart. Throws c10::Error for dtypes that the format lacks, or if it cannot be
+/// written.
 ///
 ///     weights::write_safetensors("vit.safetensors", weights.tensors);
 void write_safetensors(const std::filesystem::path& path, const Tensors& tensors,

@@ -10,9 +10,9 @@
 
 namespace weights {
 
-/// minizip finds the files and checks what their headers say; sizes are checked against the archive's
-/// own. Compressed and encrypted files, which torch.save does not write, are refused when asked for:
-/// a few bytes of those can stand for any amount of memory.
+/// minizip finds the files and checks what their headers say; sizes are checked against the
+/// archive's own. Compressed and encrypted files, which torch.save does not write, are refused when
+/// asked for: a few bytes of those can stand for any amount of memory.
 class StoredZip {
  public:
   struct Place {
@@ -20,8 +20,8 @@ class StoredZip {
     uint64_t size = 0;
   };
 
-  /// Throws c10::Error if `path`, a regular file of `size` bytes, has no whole directory, or names a
-  /// file twice.
+  /// Throws c10::Error if `path`, a regular file of `size` bytes, has no whole directory, or names
+  /// a file twice.
   StoredZip(const std::filesystem::path& path, uint64_t size);
   ~StoredZip();
 

@@ -57,8 +57,8 @@ Weights read_zip(const std::filesystem::path& path, const std::shared_ptr<Mapped
 
 // --- plain pickles, from before PyTorch 1.6 ---
 
-// A magic number, a version, the writer's sizes, the object, the keys of its storages: five pickles.
-// Then each storage in the order of the keys: its length as int64, its numbers.
+// A magic number, a version, the writer's sizes, the object, the keys of its storages: five
+// pickles. Then each storage in the order of the keys: its length as int64, its numbers.
 constexpr std::string_view magic{"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10};
 constexpr int64_t version = 1001;
 

@@ -4,8 +4,9 @@
     python3 tests/weights/against_python.py          # in a Python of its own, made on the first run
 
 pip installs timm, transformers and safetensors into build/weights, beside the torch in reach (else
-torch, too). Files are read by torch.load(weights_only=True) and safetensors.torch; models are loaded
-with strict=True, and their features compared with those of the C++ MAE (build/tests/weights_features).
+torch, too). Files are read by torch.load(weights_only=True) and safetensors.torch; models are
+loaded with strict=True, and their features compared with those of the C++ MAE
+(build/tests/weights_features).
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def run_in_environment(build: Path) -> None:
         except subprocess.CalledProcessError:
             if can_download(python):
                 raise
-            print("SKIPPED: weights were not compared with timm and transformers, since pip reaches no "
-                  "package index")
+            print("SKIPPED: weights were not compared with timm and transformers, since pip "
+                  "reaches no package index")
             sys.exit(0)
         (folder / "complete").touch()
     sys.stdout.flush()
@@ -308,8 +309,9 @@ def kinds() -> OrderedDict[str, torch.Tensor]:
     """Of each dtype, and of the ways in which tensors can lie in memory."""
     whole = torch.randn(4, 6)
     tensors = OrderedDict(
-        half=torch.randn(3, 4).half(), bfloat16=torch.randn(5).bfloat16(), double=torch.randn(2).double(),
-        int64=torch.arange(4), uint8=torch.arange(3, dtype=torch.uint8), bool=torch.tensor([True, False]),
+        half=torch.randn(3, 4).half(), bfloat16=torch.randn(5).bfloat16(),
+        double=torch.randn(2).double(), int64=torch.arange(4),
+        uint8=torch.arange(3, dtype=torch.uint8), bool=torch.tensor([True, False]),
         parameter=torch.nn.Parameter(torch.randn(2, 3)), scalar=torch.tensor(1.5),
         empty=torch.empty(0, 3), row=whole[1], column=whole[:, 2], transposed=whole.t(),
         complex=torch.randn(2, dtype=torch.complex64))
@@ -329,11 +331,13 @@ def python_files(state: OrderedDict[str, torch.Tensor]) -> list[tuple[str, dict[
         ("under model", {"file": {"model": tensors, "epoch": 1}, "tensors": tensors}),
         ("under state_dict", {"file": {"meta": {"epoch": 2, "time": "now"}, "state_dict": tensors},
                               "tensors": tensors}),
-        ("under model, state_dict", {"file": {"model": {"state_dict": tensors}}, "tensors": tensors}),
+        ("under model, state_dict", {"file": {"model": {"state_dict": tensors}},
+                                     "tensors": tensors}),
         ("tied", {"file": {"a": tied, "b": tied, "c": tied[1:]},
                   "tensors": {"a": tied, "b": tied, "c": tied[1:]}}),
         ("numbers and text beside", {
-            "file": {"model": tensors, "none": None, "truth": True, "list": [1, 2.5, "x", (3, b"y")],
+            "file": {"model": tensors, "none": None, "truth": True,
+                     "list": [1, 2.5, "x", (3, b"y")],
                      "large": 1 << 90, "numpy": numpy.float32(2), "array": numpy.arange(3),
                      "args": argparse.Namespace(a=1, b=argparse.Namespace(c=None)),
                      "path": Path("a") / "b", "size": torch.Size([1, 2]), "dtype": torch.half,
@@ -348,7 +352,8 @@ def mae_state(size: Size, generator: torch.Generator) -> OrderedDict[str, torch.
     """Random weights under the official MAE's names."""
 
     def random(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator) * (shape[-1] ** -0.5 if len(shape) > 1 else 0.1)
+        scale = shape[-1] ** -0.5 if len(shape) > 1 else 0.1
+        return torch.randn(shape, generator=generator) * scale
 
     state: OrderedDict[str, torch.Tensor] = OrderedDict()
 
@@ -384,7 +389,7 @@ def mae_state(size: Size, generator: torch.Generator) -> OrderedDict[str, torch.
 
 
 def time_loading(build: Path, repetitions: int) -> None:
-    """The same ViT-Base by Python's loaders; the C++ one's time is in weights_features --time."""
+    """The same ViT-Base by Python's loaders and by ours."""
     size = Size(224, 16, 768, 12, 12, 512, 8, 16)
     state = mae_state(size, torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as name:
@@ -403,7 +408,8 @@ def time_loading(build: Path, repetitions: int) -> None:
 
         megabytes = (folder / "base.safetensors").stat().st_size / 1e6
         print(f"ViT-Base MAE, {megabytes:.0f} MB, best of {repetitions}, from the page cache:")
-        print(f"  torch.load                  {best(lambda: torch.load(folder / 'base.pth')):8.2f} ms")
+        print("  torch.load                  "
+              f"{best(lambda: torch.load(folder / 'base.pth')):8.2f} ms")
         print("  torch.load(mmap=True)       "
               f"{best(lambda: torch.load(folder / 'base.pth', mmap=True)):8.2f} ms")
         print("  safetensors.torch.load_file "

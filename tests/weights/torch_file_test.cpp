@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of torch.save: what Python wrote is read, nothing in them is executed, and what lies is refused.
+// Files of torch.save: what Python wrote is read, nothing in them is executed, and what lies is
+// refused.
 #include <caffe2/serialize/inline_container.h>
 #include <torch/torch.h>
 

@@ -6,9 +6,9 @@
 //     weights_features --time WEIGHTS COUNT
 //
 // INPUT: safetensors with images [N,3,H,W], noise [N,L], and int64 scalars patch_size, num_heads,
-// decoder_num_heads. OUTPUT: safetensors with latent (nothing masked), and, where the weights have a
-// decoder, masked_latent and prediction at a mask ratio of 0.75. --time prints how long it takes to map
-// the file, and to read every number after that.
+// decoder_num_heads. OUTPUT: safetensors with latent (nothing masked), and, where the weights have
+// a decoder, masked_latent and prediction at a mask ratio of 0.75. --time prints how long it takes
+// to map the file, and to read every number after that.
 
 #include <torch/torch.h>
 #include <pixmim/masking.hpp>
