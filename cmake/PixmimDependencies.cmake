@@ -41,6 +41,9 @@ if(PIXMIM_EXAMPLES OR PIXMIM_TESTS)
   pixmim_require_system(turbojpeg libturbojpeg0-dev libturbojpeg)
   pixmim_require_system(spng libspng-dev spng libspng)
   pixmim_require_system(libarchive libarchive-dev libarchive)
+  pixmim_require_system(minizip libminizip-dev minizip)
+  pixmim_require(nlohmann_json
+    https://github.com/nlohmann/json/releases/download/v3.12.0/json.tar.xz)
   find_package(Threads REQUIRED)
 endif()
 

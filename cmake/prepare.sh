@@ -5,7 +5,8 @@
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${PIXMIM_BUILD:-$project/build}
 build_packages=(g++ cmake ninja-build pkg-config python3 python3-venv
-  catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev libarchive-dev)
+  catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev libarchive-dev libminizip-dev
+  nlohmann-json3-dev)
 
 fail() {
   echo "error: $*" >&2

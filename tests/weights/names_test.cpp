@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of the field's projects: there and back again, and no name for two things.
+#include <torch/torch.h>
+
+#include <pixmim/masking.hpp>
+#include <set>
+
+#include "files.hpp"
+#include "mae/mae.hpp"
+#include "support/catch.hpp"
+#include "support/errors.hpp"
+#include "support/golden.hpp"
+#include "weights/load.hpp"
+#include "weights/names.hpp"
+
+namespace {
+
+weights::Tensors tensors_of(const torch::nn::Module& module) {
+  weights::Tensors tensors;
+  for (const auto& item : module.named_parameters()) {
+    tensors.emplace(item.key(), torch::randn_like(item.value().detach()));
+  }
+  return tensors;
+}
+
+mae::MaskedAutoencoder tiny() {
+  return mae::MaskedAutoencoder(mae::MaskedAutoencoderOptions()
+                                    .image_size(32)
+                                    .patch_size(8)
+                                    .embed_dim(24)
+                                    .depth(11)
+                                    .num_heads(3)
+                                    .decoder_embed_dim(16)
+                                    .decoder_depth(2)
+                                    .decoder_num_heads(4));
+}
+
+}  // namespace
+
+TEST_CASE("names go to every scheme and back", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  for (const auto& scheme : weights::scheme_names()) {
+    INFO(scheme);
+    const auto there = weights::from_native(native, scheme, /*encoder_only=*/false);
+    CHECK(there.missing.empty());
+    // timm's are MAE's, as far as they go.
+    CHECK(weights::detect_scheme(there.tensors) == (scheme == "timm" ? "mae" : scheme));
+    const auto back = weights::to_native(there.tensors, scheme);
+    CHECK(back.dropped.empty());
+    // What comes back and what was left out are all there was.
+    CHECK(back.tensors.size() + there.dropped.size() == native.size());
+    for (const auto& [name, tensor] : back.tensors) {
+      INFO(name);
+      CHECK(files::same(tensor, native.at(name)));
+    }
+    for (const auto& name : there.dropped) CHECK(back.tensors.count(name) == 0);
+    const bool whole = scheme == "mae" || scheme == "mmpretrain" || scheme == "hf";
+    CHECK(there.dropped.empty() == whole);
+    if (!whole) {
+      for (const auto& name : there.dropped) {
+        const bool token_or_norm =
+            name == "cls_token" || name == "norm.weight" || name == "norm.bias";
+        CHECK((weights::is_for_pretraining_only(name) || token_or_norm));
+      }
+    }
+  }
+}
+
+TEST_CASE("names are those of the projects", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  const auto has = [&native](const char* scheme, const std::string& name) {
+    return weights::from_native(native, scheme, false).tensors.count(name) == 1;
+  };
+  CHECK(has("timm", "blocks.10.mlp.fc1.weight"));
+  CHECK_FALSE(has("timm", "decoder_pred.weight"));
+  CHECK(has("mmpretrain", "backbone.layers.10.ffn.layers.0.0.weight"));
+  CHECK(has("mmpretrain", "backbone.ln1.bias"));
+  CHECK(has("mmpretrain", "neck.decoder_blocks.1.ln2.bias"));
+  CHECK(has("mmpretrain", "neck.ln1.bias"));
+  CHECK(has("mmseg", "layers.0.ffn.layers.1.weight"));
+  CHECK(has("mmseg", "patch_embed.projection.weight"));
+  CHECK_FALSE(has("mmseg", "norm.weight"));
+  CHECK(has("hf", "vit.encoder.layer.10.attention.attention.key.weight"));
+  CHECK(has("hf", "vit.embeddings.position_embeddings"));
+  CHECK(has("hf", "decoder.decoder_layers.1.output.dense.bias"));
+  CHECK(has("detectron2", "backbone.net.blocks.10.attn.qkv.bias"));
+  CHECK_FALSE(has("detectron2", "backbone.net.cls_token"));
+}
+
+TEST_CASE("encoder only leaves the decoder out", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  for (const auto& scheme : weights::scheme_names()) {
+    const auto there = weights::from_native(native, scheme, /*encoder_only=*/true);
+    CHECK(there.missing.empty());
+    for (const auto& item : weights::to_native(there.tensors, scheme).tensors) {
+      CHECK_FALSE(weights::is_for_pretraining_only(item.first));
+    }
+  }
+}
+
+TEST_CASE("spellings that files have are read", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  const auto read = [](const weights::Tensors& tensors) {
+    return weights::to_native(tensors, weights::detect_scheme(tensors)).tensors;
+  };
+  const auto respelled = [](const weights::Tensors& tensors, const std::string& from,
+                            const std::string& to) {
+    weights::Tensors result;
+    for (const auto& [name, tensor] : tensors) {
+      const auto place = name.find(from);
+      result.emplace(place == std::string::npos
+                         ? name
+                         : name.substr(0, place) + to + name.substr(place + from.size()),
+                     tensor);
+    }
+    return result;
+  };
+  // DistributedDataParallel.
+  weights::Tensors parallel;
+  for (const auto& [name, tensor] : native) parallel.emplace("module." + name, tensor);
+  CHECK(read(parallel).count("blocks.0.attn.qkv.weight") == 1);
+  // transformers: a bare ViTMAEModel, and what version 5 writes.
+  const auto hf = weights::from_native(native, "hf", false).tensors;
+  const auto five = respelled(hf, "decoder.decoder_layers", "decoder.decoder_encoder.layer");
+  CHECK(read(five).size() == native.size());
+  const auto bare = respelled(weights::from_native(native, "hf", true).tensors, "vit.", "");
+  CHECK(read(bare).count("blocks.10.attn.qkv.weight") == 1);
+  // mmpretrain's classifiers: the backbone, and a head that stays as it is.
+  auto classifier = weights::from_native(native, "mmpretrain", true).tensors;
+  classifier["head.layers.head.weight"] = torch::zeros(1);
+  const auto back = weights::to_native(classifier, weights::detect_scheme(classifier));
+  CHECK(back.tensors.count("blocks.3.norm1.weight") == 1);
+  CHECK(back.dropped == std::vector<std::string>{"head.layers.head.weight"});
+}
+
+TEST_CASE("models without a table keep their names, and are not mistaken", "[weights]") {
+  const weights::Tensors convmae = {{"patch_embed1.proj.weight", torch::zeros(1)},
+                                    {"blocks1.0.conv1.weight", torch::zeros(1)},
+                                    {"blocks3.0.attn.qkv.weight", torch::zeros(3)},
+                                    {"norm.weight", torch::zeros(1)},
+                                    {"stage1_output_decode.weight", torch::zeros(1)}};
+  CHECK(weights::detect_scheme(convmae) == "mae");
+  CHECK(weights::to_native(convmae, "mae").tensors.size() == convmae.size());
+  const auto same = weights::from_native(convmae, "mae", false);
+  CHECK(same.tensors.size() == convmae.size());
+  CHECK(same.missing.empty());
+  const std::string error =
+      support::error_of([&] { weights::from_native(convmae, "timm", false); });
+  CHECK_THAT(error, ContainsSubstring("no name in timm"));
+  CHECK_THAT(error, ContainsSubstring("blocks1.0.conv1.weight"));
+  CHECK(error.find("stage1") == std::string::npos);
+}
+
+TEST_CASE("keys without a bias get one of zeros", "[weights]") {
+  auto native = tensors_of(*tiny());
+  const auto bias = native.at("blocks.0.attn.qkv.bias");
+  native.erase("blocks.0.attn.qkv.bias");
+  native["blocks.0.attn.q_bias"] = bias.slice(0, 0, 24);
+  native["blocks.0.attn.v_bias"] = bias.slice(0, 48);
+  const auto timm = weights::from_native(native, "timm", false).tensors;
+  auto expected = bias.clone();
+  expected.slice(0, 24, 48).zero_();
+  CHECK(at::equal(timm.at("blocks.0.attn.qkv.bias"), expected));
+  CHECK(at::equal(weights::from_native(native, "hf", false)
+                      .tensors.at("vit.encoder.layer.0.attention.attention.key.bias"),
+                  torch::zeros(24)));
+  CHECK(weights::from_native(native, "mae", false).tensors.count("blocks.0.attn.q_bias") == 1);
+}
+
+TEST_CASE("query, key and value belong together", "[weights]") {
+  auto hf = weights::from_native(tensors_of(*tiny()), "hf", false).tensors;
+  const std::string key = "vit.encoder.layer.0.attention.attention.key.weight";
+  hf[key] = torch::zeros({5, 24});
+  CHECK_THAT(support::error_of([&] { weights::to_native(hf, "hf"); }),
+             ContainsSubstring("differ in shape"));
+  hf.erase(key);
+  CHECK_THAT(support::error_of([&] { weights::to_native(hf, "hf"); }),
+             ContainsSubstring("only 2 are there"));
+  CHECK_THAT(support::error_of([&] { weights::to_native(hf, "keras"); }),
+             ContainsSubstring("got keras"));
+}
+
+TEST_CASE("OpenMMLab's weights give OpenMMLab's latents", "[weights]") {
+  const auto golden = support::golden("pixmim_openmmlab_tiny");
+  const auto cfg = [&](const char* name) { return golden.integer(std::string("cfg.") + name); };
+  mae::MaskedAutoencoder model(mae::MaskedAutoencoderOptions()
+                                   .image_size(cfg("img_size"))
+                                   .patch_size(cfg("patch_size"))
+                                   .embed_dim(cfg("embed_dim"))
+                                   .depth(cfg("depth"))
+                                   .num_heads(cfg("num_heads"))
+                                   .decoder_embed_dim(cfg("decoder_embed_dim"))
+                                   .decoder_depth(cfg("decoder_depth"))
+                                   .decoder_num_heads(cfg("decoder_num_heads")));
+  const auto state = golden.below("state.");
+  REQUIRE(weights::detect_scheme(state) == "mmpretrain");
+  weights::load_into(*model, weights::to_native(state, "mmpretrain").tensors);
+  const torch::NoGradGuard no_grad;
+  const auto mask = pixmim::mask_from_noise(golden["noise"], 0.75);
+  const auto prediction =
+      model->forward_decoder(model->forward_encoder(golden["images"], mask), mask);
+  const double difference = support::largest_difference(prediction, golden["pred"]);
+  support::report("weights of OpenMMLab, prediction", difference, 2e-5);
+  CHECK(difference <= 2e-5);
+}
