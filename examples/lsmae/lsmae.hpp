@@ -30,7 +30,7 @@ struct LongSequenceMaskedAutoencoderOptions {
   TORCH_ARG(int64_t, decoder_depth) = 8;
   TORCH_ARG(int64_t, decoder_num_heads) = 12;
   TORCH_ARG(double, mlp_ratio) = 4;
-  /// The side of the blocks of patches that the decoder makes one token of: its sequence is shorter.
+  /// The side of the blocks of patches that the decoder makes one token of, to have fewer.
   TORCH_ARG(int64_t, decoder_downsampling) = 1;
   /// The side, in patches, of the squares that are predicted and that norm_pix normalises. If it is
   /// less than decoder_downsampling, tokens are spread over the finer grid again.

@@ -29,15 +29,16 @@ struct MultiLevelFusionOptions {
   TORCH_ARG(double, mlp_ratio) = 4;
   TORCH_ARG(double, decoder_mlp_ratio) = 4;
   /// The layers that are fused, in ascending order; the last one has to be among them. These are
-  /// those of the 800-epoch model; the 300-epoch one has 1, 3, 5, 7, 9, 11 (mmpretrain configs/mff).
+  /// those of the 800-epoch model; the 300-epoch one has 1, 3, 5, 7, 9, 11 (mmpretrain
+  /// configs/mff).
   TORCH_ARG(std::vector<int64_t>, out_indices) = {0, 2, 4, 6, 8, 11};
   TORCH_ARG(bool, norm_pix_loss) = true;
   /// Less memory, more time: for the large ones.
   TORCH_ARG(bool, activation_checkpointing) = false;
 
  public:
-  /// tiny, small, base, large or huge: as MAE's. Of the deeper two, which the paper does not have,
-  /// the layers of the same relative depths are fused.
+  /// tiny, small, base, large or huge: as MAE's. Of the deeper two, for which OpenMMLab has no
+  /// configuration, the layers of the same relative depths are fused.
   static MultiLevelFusionOptions vit(const std::string& size) {
     const auto host = mae::MaskedAutoencoderOptions::vit(size);
     const int64_t depth = host.depth();
@@ -79,7 +80,8 @@ struct MultiLevelFusionImpl : mae::MaskedAutoencoderOf<MultiLevelFusionOptions> 
   torch::Tensor forward_encoder(const torch::Tensor& images,
                                 const pixmim::TokenMask& mask) override {
     const auto levels = forward_levels(images, mask);
-    const auto weights = fusion_weights();
+    // Of three dimensions, not none: under autocast the sum is then float32, as the official one.
+    const auto weights = fusion_weights().view({-1, 1, 1, 1});
     auto fused = levels.back() * weights[-1];
     for (std::size_t i = 0; i < proj_layers->size(); ++i) {
       const auto projected = proj_layers->ptr<torch::nn::LinearImpl>(i)->forward(levels[i]);
