@@ -78,8 +78,10 @@ Weights read_file(const std::filesystem::path& path) {
     return read_safetensors(path);
   }
   if (std::string_view(start, 2) == "PK" || start[0] == '\x80') return read_torch_file(path);
-  TORCH_CHECK(false, path.string(),
-              ": it is neither safetensors nor a file of torch.save (zip archive or pickle)");
+  C10_THROW_ERROR(
+      Error,
+      c10::str(path.string(),
+               ": it is neither safetensors nor a file of torch.save (zip archive or pickle)"));
 }
 
 LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,

@@ -20,7 +20,7 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path) 
   struct stat status {};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0) {
     close(descriptor);
-    TORCH_CHECK(false, "it is empty or no regular file");
+    C10_THROW_ERROR(Error, c10::str("it is empty or no regular file"));
   }
   const auto size = static_cast<std::size_t>(status.st_size);
   // MAP_NORESERVE: memory is only needed for pages that are written to.

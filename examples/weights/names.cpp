@@ -186,7 +186,8 @@ const Scheme& scheme_of(const std::string& name) {
   for (const Scheme& scheme : schemes()) {
     if (scheme.name == name) return scheme;
   }
-  TORCH_CHECK(false, "expected a scheme of names among ", scheme_names(), ", got ", name);
+  C10_THROW_ERROR(Error,
+                  c10::str("expected a scheme of names among ", scheme_names(), ", got ", name));
 }
 
 // --- patterns ---

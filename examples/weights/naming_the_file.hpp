@@ -15,7 +15,7 @@ auto naming_the_file(const std::filesystem::path& path, const Call& call) {
   try {
     return call();
   } catch (const c10::Error& error) {
-    TORCH_CHECK(false, path.string(), ": ", error.what_without_backtrace());
+    C10_THROW_ERROR(Error, c10::str(path.string(), ": ", error.what_without_backtrace()));
   }
 }
 

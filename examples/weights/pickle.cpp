@@ -486,8 +486,9 @@ class Pickle::Machine {
 
       default: {
         constexpr char digits[] = "0123456789abcdef";
-        TORCH_CHECK(false, "its pickle has the opcode 0x", digits[opcode >> 4], digits[opcode & 15],
-                    " at byte ", place_ - 1, ", which torch.save does not write");
+        C10_THROW_ERROR(Error, c10::str("its pickle has the opcode 0x", digits[opcode >> 4],
+                                        digits[opcode & 15], " at byte ", place_ - 1,
+                                        ", which torch.save does not write"));
       }
     }
     return false;

@@ -82,7 +82,7 @@ Json parse(std::string_view header) {
     TORCH_CHECK(json.is_object(), "its header is no JSON object");
     return json;
   } catch (const Json::exception& error) {
-    TORCH_CHECK(false, "its header is no JSON: ", error.what());
+    C10_THROW_ERROR(Error, c10::str("its header is no JSON: ", error.what()));
   }
 }
 
@@ -103,7 +103,7 @@ at::ScalarType dtype_of(const Json& value, const std::string& name) {
   for (const auto& [known, dtype] : dtypes) {
     if (wanted == known) return dtype;
   }
-  TORCH_CHECK(false, name, " has the dtype ", wanted, ", which LibTorch lacks");
+  C10_THROW_ERROR(Error, c10::str(name, " has the dtype ", wanted, ", which LibTorch lacks"));
 }
 
 /// Checks that offsets fit the shape and lie within `data_size` bytes.
@@ -191,7 +191,8 @@ const char* dtype_name(const std::string& name, at::ScalarType wanted) {
   for (const auto& [known, dtype] : dtypes) {
     if (wanted == dtype) return known;
   }
-  TORCH_CHECK(false, "write_safetensors: the format has no ", wanted, ", which ", name, " has");
+  C10_THROW_ERROR(
+      Error, c10::str("write_safetensors: the format has no ", wanted, ", which ", name, " has"));
 }
 
 /// Larger numbers first, so that each stands at a multiple of its size.
@@ -224,7 +225,7 @@ std::string header_of(const std::vector<std::pair<std::string, at::Tensor>>& ord
     header.append((alignment - (size_field + header.size()) % alignment) % alignment, ' ');
     return header;
   } catch (const Json::exception& error) {
-    TORCH_CHECK(false, "write_safetensors: a name is no UTF-8: ", error.what());
+    C10_THROW_ERROR(Error, c10::str("write_safetensors: a name is no UTF-8: ", error.what()));
   }
 }
 

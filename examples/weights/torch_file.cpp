@@ -127,7 +127,7 @@ Weights read(const std::filesystem::path& path) {
   const std::string_view bytes = file->bytes();
   if (bytes.substr(0, 4) == "PK\x03\x04") return read_zip(path, file);
   if (bytes.substr(0, 1) == "\x80") return read_plain(file);
-  TORCH_CHECK(false, "it is no file of torch.save, neither zip archive nor pickle");
+  C10_THROW_ERROR(Error, c10::str("it is no file of torch.save, neither zip archive nor pickle"));
 }
 
 // --- writing ---

@@ -136,8 +136,8 @@ class Reader {
       if (inner == nullptr) return *dict;
       dict = inner;
     }
-    TORCH_CHECK(false, "it holds ", dict->description(),
-                " where a state dict should be: save model.state_dict()");
+    C10_THROW_ERROR(Error, c10::str("it holds ", dict->description(),
+                                    " where a state dict should be: save model.state_dict()"));
   }
 
   void add_dict(const PickleValue& dict, const std::string& prefix, int depth) {
@@ -165,7 +165,7 @@ class Reader {
     try {
       tensor = tensor_of(value, 0);
     } catch (const c10::Error& error) {
-      TORCH_CHECK(false, name, ": ", error.what_without_backtrace());
+      C10_THROW_ERROR(Error, c10::str(name, ": ", error.what_without_backtrace()));
     }
     // A key that is set again replaces the value, as in Python.
     weights_.tensors[name] = std::move(tensor);
@@ -212,7 +212,7 @@ class Reader {
                   "its dtype is ", arguments[6]->description());
       return view(arguments, dtypes().at(arguments[6]->text));
     }
-    TORCH_CHECK(false, "it is ", value.description(), ", no tensor");
+    C10_THROW_ERROR(Error, c10::str("it is ", value.description(), ", no tensor"));
   }
 
   static void check_metadata(const PickleValue& metadata) {
@@ -349,7 +349,7 @@ std::string torch_dtype_name(at::ScalarType dtype) {
   for (const auto& [name, known] : dtypes()) {
     if (known == dtype) return std::string(name);
   }
-  TORCH_CHECK(false, "tensors of ", dtype, " cannot be written");
+  C10_THROW_ERROR(Error, c10::str("tensors of ", dtype, " cannot be written"));
 }
 
 StorageClaim storage_claim(const PickleValue& value) {

@@ -35,10 +35,27 @@ SEEN void* operator new(std::size_t size) {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+SEEN void* operator new(std::size_t size, std::align_val_t alignment) {
+  note(size);
+  const auto border = static_cast<std::size_t>(alignment);
+  void* const memory = std::aligned_alloc(border, (size + border - 1) / border * border);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+SEEN void* operator new(std::size_t size, const std::nothrow_t& /* tag */) noexcept {
+  note(size);
+  return std::malloc(size);
+}
 SEEN void operator delete(void* memory) noexcept {
   std::free(memory);
 }
 SEEN void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+SEEN void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+SEEN void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   std::free(memory);
 }
 
