@@ -35,6 +35,11 @@ Tensor to_patches(const Tensor& images) {
       .transpose(1, 2);
 }
 
+/// Somebody else's loss over patches.
+Tensor criterion(const Tensor& patches, const Tensor& prediction, const Tensor& mask) {
+  return ((prediction - patches).square().mean(2) * mask).sum() / mask.sum();
+}
+
 /// MAE's, as both public trainers have it: what the encoder sees, the mask, the way back.
 std::tuple<Tensor, Tensor, Tensor> random_masking(const Tensor& x, double mask_ratio) {
   const auto mask = pixmim::random_mask(x.size(0), x.size(1), mask_ratio, x.options());
@@ -66,9 +71,10 @@ TEST_CASE("a random_masking of three tensors", "[existing_trainers]") {
 
 TEST_CASE("masks of other conventions in the loss", "[existing_trainers]") {
   const Step step;
-  const auto& [images, target, prediction, hidden, expected] = step;
+  const auto& hidden = step.hidden;
+  const auto& expected = step.loss;
   const auto loss = [&](const Tensor& mask) {
-    return pixmim::masked_pixel_loss(prediction, target, mask, patch);
+    return pixmim::masked_pixel_loss(step.prediction, step.target, mask, patch);
   };
   const Tensor keep = hidden.mask.eq(0);
   CHECK(difference(loss(keep.logical_not()), expected) == 0);
@@ -123,19 +129,24 @@ TEST_CASE("predictions of the masked patches alone", "[existing_trainers]") {
 TEST_CASE("losses by the trainer's own code", "[existing_trainers]") {
   const Step step;
   const auto& [images, target, prediction, hidden, expected] = step;
+  const Tensor mask = hidden.mask;
   const pixmim::LowFreqTargetGenerator low_freq(6);
+  CHECK(difference(criterion(low_freq.patches(images, patch), prediction, mask), expected) < 1e-5);
 
-  Tensor patches = low_freq.patches(images, patch);
-  const auto own_loss = [&, &prediction = prediction, &hidden = hidden] {
-    return ((prediction - patches).square().mean(2) * hidden.mask).sum() / hidden.mask.sum();
-  };
-  CHECK(difference(own_loss(), expected) < 1e-5);
+  // Whatever the order inside a patch is: the target takes the way of the images.
+  const Tensor predicted = to_patches(pixmim::unpatchify(prediction, patch, {grid, grid}));
+  const Tensor loss = criterion(to_patches(low_freq(images)), predicted, mask);
+  CHECK(difference(loss, expected) < 1e-5);
+}
 
-  // Normalised with the biased variance: by the trainer's own lines, or by masked_pixel_loss after them.
+TEST_CASE("patches normalised by the biased variance", "[existing_trainers]") {
+  const Step step;
+  const auto& [images, target, prediction, hidden, expected] = step;
+  Tensor patches = pixmim::patchify(target, patch);
   const auto [variance, mean] = torch::var_mean(patches, {2}, /*unbiased=*/false, /*keepdim=*/true);
   patches = (patches - mean) / (variance + 1e-6).sqrt();
-  CHECK(difference(pixmim::masked_pixel_loss(prediction, patches, hidden, patch), own_loss()) <
-        1e-5);
+  const Tensor loss = pixmim::masked_pixel_loss(prediction, patches, hidden, patch);
+  CHECK(difference(loss, criterion(patches, prediction, hidden.mask)) < 1e-5);
 }
 
 TEST_CASE("the whole loss of a MAE in one line", "[existing_trainers]") {
