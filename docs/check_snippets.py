@@ -2,7 +2,8 @@
 """Fails if a C++, CMake or diff block of a page is not in the file that it names.
 
 A block follows a line `<!-- from: path -->`. Its lines must stand in that file, in this order, indentation
-aside; in a diff the + lines must stand in the file, and the - lines must not.
+aside; in a diff the + lines must stand in the file, and the - lines must not. A table may follow such a line,
+too: the code in its last column must stand in the file, line breaks aside.
 """
 
 import re
@@ -35,9 +36,17 @@ for page in sys.argv[1:]:
             except ValueError:
                 failures.append(f"{page}: {path} does not have, in this order: {wanted}")
                 break
+    tables = r"<!-- from: (\S+) -->\n(\|.*\n)\|.*\n((?:\|.*\n)+)"
+    for path, _, rows in re.findall(tables, text):
+        source = "".join(open(path).read().split())
+        for row in rows.splitlines():
+            for code in re.findall(r"`([^`]+)`", re.split(r"(?<!\\)\|", row)[-2]):
+                blocks += 1
+                if "".join(code.split()) not in source:
+                    failures.append(f"{page}: {path} does not have: {code}")
 if blocks == 0:
     failures.append("no block was found")
 for failure in failures:
     print("error:", failure, file=sys.stderr)
-print(f"{blocks} blocks checked")
+print(f"{blocks} snippets checked")
 sys.exit(bool(failures))

@@ -139,7 +139,8 @@ using LowFreqTargetGenerator = BasicLowFreqTargetGenerator<PublishedCircle>;
 /// contract. Makes its tables anew: a trainer keeps a generator.
 ///
 /// Example: auto target = pixmim::low_freq_target(images, /*radius=*/40);
-inline at::Tensor low_freq_target(const at::Tensor& images, const LowFreqTargetOptions& options) {
+inline at::Tensor low_freq_target(const at::Tensor& images,
+                                  const LowFreqTargetOptions& options = {}) {
   return LowFreqTargetGenerator(options)(images);
 }
 

@@ -119,6 +119,7 @@ class OnePhotograph : public data::Source {
     bytes = bytes_;
     ++reads;
   }
+  uint64_t fingerprint() const override { return 0; }
   std::vector<uint64_t> order(uint64_t /*seed*/, uint64_t /*epoch*/) const override {
     std::vector<uint64_t> result(size_);
     for (uint64_t i = 0; i < size_; ++i) result[i] = i;

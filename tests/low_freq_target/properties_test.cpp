@@ -50,6 +50,12 @@ struct Lopsided {  // not symmetric under any change of sign
 
 }  // namespace
 
+TEST_CASE("without options the target is the published one, of radius 40", "[low_freq_target]") {
+  const auto images = random_images({1, 3, 96, 96});
+  CHECK(at::equal(pixmim::low_freq_target(images), pixmim::low_freq_target(images, 40)));
+  CHECK_FALSE(at::equal(pixmim::low_freq_target(images), pixmim::low_freq_target(images, 30)));
+}
+
 TEST_CASE("filters equal a direct transform for every parity of the sides", "[low_freq_target]") {
   for (const auto& [h, w] : {std::pair{6, 8}, {7, 9}, {6, 9}, {1, 8}, {7, 1}, {1, 1}, {2, 2}}) {
     const auto image = random_images({1, h, w}, at::kDouble);
