@@ -66,23 +66,11 @@ void add_host(const std::string& plain_recipe, const std::string& pixmim_recipe,
                     [=] { return step_of(pixmim_options, batch)->mask().ids_restore; });
   pixmim_bench::add({name + "/part:target" + axes, threads, batch, 0, whole}, [=] {
     const auto step = step_of(pixmim_options, batch);
-    static pixmim::TokenMask mask;
-    static const TrainingStep* mask_of = nullptr;
-    if (mask_of != step.get()) mask = step->mask();
-    mask_of = step.get();
-    return step->target(mask);
+    return step->target(step->first_mask());
   });
   pixmim_bench::add({name + "/part:loss" + axes, threads, batch, 0, whole}, [=] {
     const auto step = step_of(pixmim_options, batch);
-    static pixmim::TokenMask mask;
-    static at::Tensor target;
-    static const TrainingStep* of = nullptr;
-    if (of != step.get()) {
-      mask = step->mask();
-      target = step->target(mask);
-    }
-    of = step.get();
-    return loss_of(*step, target, mask);
+    return loss_of(*step, step->first_target(), step->first_mask());
   });
 }
 

@@ -57,6 +57,16 @@ class TrainingStep {
     return target_(images_, host_->prediction_patch_size(), host_->prediction_mask(mask));
   }
 
+  /// A mask and a target of its own, made once: for parts of a step that start from them.
+  const pixmim::TokenMask& first_mask() {
+    if (!first_mask_.mask.defined()) first_mask_ = mask();
+    return first_mask_;
+  }
+  const at::Tensor& first_target() {
+    if (!first_target_.defined()) first_target_ = target(first_mask());
+    return first_target_;
+  }
+
   const pretrain::Options& options() const { return options_; }
   const pretrain::Host& host() const { return *host_; }
   const at::Tensor& images() const { return images_; }
@@ -67,6 +77,8 @@ class TrainingStep {
   pretrain::Target target_;
   at::Tensor images_;
   at::Tensor index_;
+  pixmim::TokenMask first_mask_;
+  at::Tensor first_target_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;
 };
 
