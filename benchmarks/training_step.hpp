@@ -11,11 +11,11 @@
 #include <memory>
 #include <string>
 
-#include "pretrain/autocast.hpp"
 #include "pretrain/host.hpp"
 #include "pretrain/optimizer.hpp"
 #include "pretrain/recipes.hpp"
 #include "pretrain/target.hpp"
+#include "vit/autocast.hpp"
 
 namespace pixmim_bench {
 
@@ -38,7 +38,7 @@ class TrainingStep {
     const auto hidden = mask();
     at::Tensor loss;
     {
-      const pretrain::Autocast autocast(images_.device().type(), options_.bf16);
+      const vit::Autocast autocast(images_.device().type(), options_.bf16);
       loss = host_->loss(images_, target(hidden), hidden);
     }
     loss.backward();

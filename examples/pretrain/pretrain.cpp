@@ -17,7 +17,6 @@
 #include "data/decode.hpp"
 #include "data/loader.hpp"
 #include "data/source.hpp"
-#include "pretrain/autocast.hpp"
 #include "pretrain/checkpoint.hpp"
 #include "pretrain/host.hpp"
 #include "pretrain/input.hpp"
@@ -28,6 +27,7 @@
 #include "pretrain/pictures.hpp"
 #include "pretrain/progress.hpp"
 #include "pretrain/target.hpp"
+#include "vit/autocast.hpp"
 
 namespace fs = std::filesystem;
 
@@ -176,7 +176,7 @@ class Trainer {
     const auto mask = masks(batch.index, batch.epoch);
     torch::Tensor loss;
     {
-      const Autocast autocast(device_.type(), options_.bf16);
+      const vit::Autocast autocast(device_.type(), options_.bf16);
       loss = host_->loss(images, target(images, mask), mask) / options_.accumulate;
     }
     loss.backward();

@@ -9,7 +9,8 @@
 
 #include <functional>
 #include <utility>
-#include <vector>
+
+#include "vit/autocast.hpp"
 
 namespace vit {
 
@@ -18,29 +19,16 @@ using Recomputable = std::function<torch::Tensor(const torch::Tensor&, const tor
 
 namespace detail {
 
-/// The autocasting of a device: threads of the backward pass do not inherit it.
-class AutocastState {
- public:
-  explicit AutocastState(c10::DeviceType device)
-      : device_(device),
-        enabled_(at::autocast::is_autocast_enabled(device)),
-        dtype_(at::autocast::get_autocast_dtype(device)) {}
-
-  void set() const {
-    at::autocast::set_autocast_enabled(device_, enabled_);
-    at::autocast::set_autocast_dtype(device_, dtype_);
-  }
-
- private:
-  c10::DeviceType device_;
-  bool enabled_;
-  at::ScalarType dtype_;
-};
-
 struct Recomputed : torch::CustomClassHolder {
-  Recomputed(Recomputable run, AutocastState autocast) : run(std::move(run)), autocast(autocast) {}
+  Recomputed(Recomputable run, c10::DeviceType device)
+      : run(std::move(run)),
+        autocast(at::autocast::is_autocast_enabled(device)),
+        autocast_dtype(at::autocast::get_autocast_dtype(device)) {}
+
   Recomputable run;
-  AutocastState autocast;
+  // As it was: a backward pass stands outside of the scope, and its threads inherit none.
+  bool autocast;
+  at::ScalarType autocast_dtype;
 };
 
 class Recompute : public torch::autograd::Function<Recompute> {
@@ -49,8 +37,8 @@ class Recompute : public torch::autograd::Function<Recompute> {
                                const torch::Tensor& input, const torch::Tensor& extra_or_empty,
                                bool has_extra) {
     const auto extra = has_extra ? extra_or_empty : torch::Tensor();
-    context->saved_data["run"] = c10::IValue::make_capsule(
-        c10::make_intrusive<Recomputed>(run, AutocastState(input.device().type())));
+    context->saved_data["run"] =
+        c10::IValue::make_capsule(c10::make_intrusive<Recomputed>(run, input.device().type()));
     context->save_for_backward({input, extra});
     return run(input, extra);
   }
@@ -66,14 +54,13 @@ class Recompute : public torch::autograd::Function<Recompute> {
     const auto input = leaf(saved[0]);
     const auto extra = leaf(saved[1]);
 
-    const AutocastState before(input.device().type());
-    recomputed.autocast.set();
     torch::Tensor output;
     {
       const torch::AutoGradMode enable_grad(true);
+      const Autocast autocast(input.device().type(), recomputed.autocast,
+                              recomputed.autocast_dtype);
       output = recomputed.run(input, extra);
     }
-    before.set();
     // The gradients of the weights are added to them here.
     torch::autograd::backward({output}, {gradients[0]});
     return {{}, input.grad(), extra.defined() ? extra.grad() : torch::Tensor(), {}};

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "pretrain/autocast.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "vit/autocast.hpp"
 
 namespace hosts {
 
@@ -125,7 +125,7 @@ std::pair<at::Tensor, Tensors> loss_and_gradients(Model& model, const at::Tensor
   model->zero_grad();
   at::Tensor loss;
   {
-    const pretrain::Autocast autocast(at::kCPU, bf16);
+    const vit::Autocast autocast(at::kCPU, bf16);
     loss = model->loss(images, images, mask);
   }
   loss.backward();

@@ -2,8 +2,8 @@
 // Activation checkpointing: the same numbers, less memory.
 #include <torch/torch.h>
 
-#include "pretrain/autocast.hpp"
 #include "support/catch.hpp"
+#include "vit/autocast.hpp"
 #include "vit/block.hpp"
 
 namespace {
@@ -21,7 +21,7 @@ Gradients run(vit::Blocks& blocks, bool checkpointing, bool bf16, bool biased) {
   blocks->zero_grad();
   Gradients result;
   {
-    const pretrain::Autocast autocast(at::kCPU, bf16);
+    const vit::Autocast autocast(at::kCPU, bf16);
     result.output = blocks(input * 2, biased ? bias * 2 : torch::Tensor());
   }
   result.output.square().sum().backward();
@@ -56,6 +56,28 @@ TEST_CASE("blocks with checkpointing have the same output and gradients", "[pret
       }
     }
   }
+}
+
+TEST_CASE("checkpointing under autocast sees the weights that a step has changed", "[pretrain]") {
+  const auto train = [](bool checkpointing) {
+    torch::manual_seed(2);
+    vit::Blocks blocks(2, vit::BlockOptions(16, 4));
+    blocks->activation_checkpointing = checkpointing;
+    const auto input = torch::randn({2, 5, 16}).requires_grad_();
+    for (int step = 0; step < 3; ++step) {
+      blocks->zero_grad();
+      torch::Tensor output;
+      {
+        const vit::Autocast autocast(at::kCPU, true);
+        output = blocks(input * 2);
+      }
+      output.square().sum().backward();
+      const torch::NoGradGuard no_grad;
+      for (auto& weight : blocks->parameters()) weight.sub_(weight.grad(), 0.01);
+    }
+    return torch::nn::utils::parameters_to_vector(blocks->parameters());
+  };
+  CHECK(at::equal(train(false), train(true)));
 }
 
 TEST_CASE("checkpointing keeps nothing of a block but its input", "[pretrain]") {
