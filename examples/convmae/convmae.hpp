@@ -12,6 +12,7 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/check.hpp"
 #include "vit/initialization.hpp"
 #include "vit/position_embedding.hpp"
 #include "vit/recompute.hpp"
@@ -209,7 +210,7 @@ struct ConvMaskedAutoencoderImpl : torch::nn::Module {
 
   /// images [N,C,H,W] -> latent [N,K,D]: the visible cells, of all three stages.
   torch::Tensor forward_encoder(const torch::Tensor& images, const pixmim::TokenMask& mask) {
-    expect_images(images);
+    vit::expect_images("ConvMaskedAutoencoder", images, options.in_chans(), options.image_size());
     const int64_t batch = images.size(0);
     const int64_t side = options.patch_size();
     const torch::ExpandingArray<2> grid({options.grid_h(), options.grid_w()});
@@ -265,14 +266,6 @@ struct ConvMaskedAutoencoderImpl : torch::nn::Module {
   torch::nn::Linear decoder_embed{nullptr}, decoder_pred{nullptr};
 
  private:
-  void expect_images(const torch::Tensor& images) const {
-    const auto& size = *options.image_size();
-    TORCH_CHECK(images.dim() == 4 && images.size(1) == options.in_chans() &&
-                    images.size(2) == size[0] && images.size(3) == size[1],
-                "ConvMaskedAutoencoder: expected images of shape [N,", options.in_chans(), ",",
-                size[0], ",", size[1], "], got ", images.sizes());
-  }
-
   torch::nn::Conv2d make_output_decode(const std::string& name, int64_t dim, int64_t side) {
     return register_module(
         name, torch::nn::Conv2d(

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
 #include "vit/masked_encoder.hpp"
 
@@ -44,15 +45,11 @@ struct LongSequenceMaskedAutoencoderOptions {
  public:
   /// base or large, the published ones; tiny, small and huge have the decoder of the next of them.
   static LongSequenceMaskedAutoencoderOptions vit(const std::string& size) {
-    if (size == "tiny") return of_encoder(192, 12, 3);
-    if (size == "small") return of_encoder(384, 12, 6);
-    if (size == "base") return of_encoder(768, 12, 12);
-    if (size == "large") return of_encoder(1024, 24, 16).large_decoder();
-    if (size == "huge") return of_encoder(1280, 32, 16).large_decoder().patch_size(14);
-    TORCH_CHECK(false,
-                "LongSequenceMaskedAutoencoderOptions::vit: expected size to be tiny, small, base, "
-                "large or huge, got ",
-                size);
+    const auto options =
+        vit::with_encoder(LongSequenceMaskedAutoencoderOptions(),
+                          vit::encoder_size("LongSequenceMaskedAutoencoderOptions::vit", size));
+    const bool large = size == "large" || size == "huge";
+    return large ? with_large_decoder(options) : options;
   }
 
   int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
@@ -62,12 +59,9 @@ struct LongSequenceMaskedAutoencoderOptions {
   int64_t prediction_patch_size() const { return pred_downsampling_ * patch_size_; }
 
  private:
-  static LongSequenceMaskedAutoencoderOptions of_encoder(int64_t dim, int64_t depth,
-                                                         int64_t heads) {
-    return LongSequenceMaskedAutoencoderOptions().embed_dim(dim).depth(depth).num_heads(heads);
-  }
-  LongSequenceMaskedAutoencoderOptions& large_decoder() {
-    return decoder_embed_dim(512).decoder_num_heads(16);
+  static LongSequenceMaskedAutoencoderOptions with_large_decoder(
+      LongSequenceMaskedAutoencoderOptions options) {
+    return options.decoder_embed_dim(512).decoder_num_heads(16);
   }
 };
 

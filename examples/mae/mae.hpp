@@ -10,6 +10,7 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
 #include "vit/masked_encoder.hpp"
 
@@ -34,26 +35,14 @@ struct MaskedAutoencoderOptions {
  public:
   /// tiny, small, base, large or huge: the encoders of the field, each with MAE's decoder.
   static MaskedAutoencoderOptions vit(const std::string& size) {
-    if (size == "tiny") return of_encoder(192, 12, 3);
-    if (size == "small") return of_encoder(384, 12, 6);
-    if (size == "base") return of_encoder(768, 12, 12);
-    if (size == "large") return of_encoder(1024, 24, 16);
-    if (size == "huge") return of_encoder(1280, 32, 16).patch_size(14);
-    TORCH_CHECK(false,
-                "MaskedAutoencoderOptions::vit: expected size to be tiny, small, base, large or "
-                "huge, got ",
-                size);
+    return vit::with_encoder(MaskedAutoencoderOptions(),
+                             vit::encoder_size("MaskedAutoencoderOptions::vit", size));
   }
 
   double decoder_mlp_ratio() const { return mlp_ratio_; }
   int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
   int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
   int64_t num_patches() const { return grid_h() * grid_w(); }
-
- private:
-  static MaskedAutoencoderOptions of_encoder(int64_t dim, int64_t depth, int64_t heads) {
-    return MaskedAutoencoderOptions().embed_dim(dim).depth(depth).num_heads(heads);
-  }
 };
 
 /// MAE with the options of a host: its own, or those of a host that is MAE and more.

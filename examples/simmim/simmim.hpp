@@ -13,6 +13,8 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/check.hpp"
+#include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
 #include "vit/relative_position_bias.hpp"
 
@@ -42,24 +44,12 @@ struct SimMIMOptions {
  public:
   /// tiny, small, base, large or huge: the encoders of the field. SimMIM has published base.
   static SimMIMOptions vit(const std::string& size) {
-    if (size == "tiny") return of_encoder(192, 12, 3);
-    if (size == "small") return of_encoder(384, 12, 6);
-    if (size == "base") return of_encoder(768, 12, 12);
-    if (size == "large") return of_encoder(1024, 24, 16);
-    if (size == "huge") return of_encoder(1280, 32, 16).patch_size(14);
-    TORCH_CHECK(false,
-                "SimMIMOptions::vit: expected size to be tiny, small, base, large or huge, got ",
-                size);
+    return vit::with_encoder(SimMIMOptions(), vit::encoder_size("SimMIMOptions::vit", size));
   }
 
   int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
   int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
   int64_t num_patches() const { return grid_h() * grid_w(); }
-
- private:
-  static SimMIMOptions of_encoder(int64_t dim, int64_t depth, int64_t heads) {
-    return SimMIMOptions().embed_dim(dim).depth(depth).num_heads(heads);
-  }
 };
 
 /// A Vision Transformer that sees a mask token in the place of every masked patch.
@@ -131,11 +121,7 @@ struct VisionTransformerImpl : torch::nn::Module {
   }
 
   void expect_inputs(const torch::Tensor& images, const pixmim::TokenMask& mask) const {
-    const auto& size = *options.image_size();
-    TORCH_CHECK(images.dim() == 4 && images.size(1) == options.in_chans() &&
-                    images.size(2) == size[0] && images.size(3) == size[1],
-                "SimMIM: expected images of shape [N,", options.in_chans(), ",", size[0], ",",
-                size[1], "], got ", images.sizes());
+    vit::expect_images("SimMIM", images, options.in_chans(), options.image_size());
     TORCH_CHECK(mask.mask.dim() == 2 && mask.mask.size(0) == images.size(0) &&
                     mask.mask.size(1) == options.num_patches(),
                 "SimMIM: expected a mask of shape [", images.size(0), ",", options.num_patches(),
@@ -147,10 +133,7 @@ TORCH_MODULE(VisionTransformer);
 struct SimMIMImpl : torch::nn::Module {
   explicit SimMIMImpl(const SimMIMOptions& options) : options(options) {
     const auto& o = this->options;
-    TORCH_CHECK(o.patch_size() > 0 && o.image_size()->at(0) % o.patch_size() == 0 &&
-                    o.image_size()->at(1) % o.patch_size() == 0 && o.num_patches() > 0,
-                "SimMIM: expected image_size to be a multiple of patch_size, ", o.patch_size(),
-                ", got ", o.image_size());
+    vit::expect_whole_patches("SimMIM", o.image_size(), o.patch_size());
     encoder = register_module("encoder", VisionTransformer(o));
     // The official decoder is a 1x1 convolution and a PixelShuffle, which has no parameters.
     const int64_t area = o.patch_size() * o.patch_size();

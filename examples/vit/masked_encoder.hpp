@@ -9,6 +9,7 @@
 #include <string>
 
 #include "vit/block.hpp"
+#include "vit/check.hpp"
 #include "vit/initialization.hpp"
 #include "vit/position_embedding.hpp"
 
@@ -22,10 +23,7 @@ struct MaskedEncoder : torch::nn::Module {
       : image_size_(options.image_size()),
         activation_checkpointing_(options.activation_checkpointing()) {
     const int64_t patch_size = options.patch_size();
-    TORCH_CHECK(patch_size > 0 && options.image_size()->at(0) % patch_size == 0 &&
-                    options.image_size()->at(1) % patch_size == 0 && options.num_patches() > 0,
-                "MaskedEncoder: expected image_size to be a multiple of patch_size, ", patch_size,
-                ", got ", options.image_size());
+    expect_whole_patches("MaskedEncoder", options.image_size(), patch_size);
     patch_embed =
         register_module("patch_embed", PatchEmbed(options.in_chans(), patch_size, block.dim()));
     cls_token = register_parameter("cls_token", token(block.dim()));
