@@ -2,17 +2,17 @@
 // Everything that a run needs to go on, in one file that is whole or not there.
 #pragma once
 
-#include <fcntl.h>
 #include <torch/nn/module.h>
 #include <torch/optim/optimizer.h>
 #include <torch/serialize.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "weights/replace_file.hpp"
 
 namespace pretrain {
 
@@ -30,18 +30,6 @@ struct Identity {
   std::string photographs;
 };
 
-/// Writes by `write(temporary path)`, then renames: a reader, or a power cut, sees the old file or
-/// the new one.
-template <typename Write>
-void replace_file(const std::filesystem::path& path, const Write& write) {
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  write(temporary.string());
-  const int file = open(temporary.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0 || fsync(file) != 0) throw std::runtime_error("cannot write " + temporary.string());
-  close(file);
-  std::filesystem::rename(temporary, path);
-}
-
 inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::Module& model,
                             const torch::optim::Optimizer& optimizer, const Progress& progress,
                             const Identity& identity) {
@@ -56,7 +44,9 @@ inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::
   archive.write("total_steps", c10::IValue(progress.total_steps));
   archive.write("identity", c10::IValue(identity.options));
   archive.write("photographs", c10::IValue(identity.photographs));
-  replace_file(path, [&archive](const std::string& name) { archive.save_to(name); });
+  weights::replace_file(path, [&archive](const std::filesystem::path& temporary) {
+    archive.save_to(temporary.string());
+  });
 }
 
 /// The lines of two texts that are not the same, as "there: a, here: b".

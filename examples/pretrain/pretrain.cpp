@@ -28,6 +28,7 @@
 #include "pretrain/progress.hpp"
 #include "pretrain/target.hpp"
 #include "vit/autocast.hpp"
+#include "weights/replace_file.hpp"
 
 namespace fs = std::filesystem;
 
@@ -71,9 +72,10 @@ class Trainer {
     progress_.total_steps =
         options_.steps > 0 ? options_.steps : std::max<int64_t>(1, std::llround(wanted));
     resume();
-    replace_file(output_ / "run.toml", [this](const std::string& name) {
-      std::ofstream file(name);
-      if (!(file << to_toml(options_)).flush()) throw std::runtime_error("cannot write " + name);
+    weights::replace_file(output_ / "run.toml", [this](const fs::path& temporary) {
+      std::ofstream file(temporary);
+      if (!(file << to_toml(options_)).flush())
+        throw std::runtime_error("cannot write " + temporary.string());
     });
   }
 
