@@ -3,6 +3,8 @@
 #include <torch/torch.h>
 #include <pixmim/pixmim.hpp>
 
+#include "hosts/compare.hpp"
+#include "hosts/tiny_mae.hpp"
 #include "mae/mae.hpp"
 #include "pretrain/optimizer.hpp"
 #include "support/catch.hpp"
@@ -15,78 +17,31 @@ using support::Golden;
 using support::renamed;
 using Tensors = std::map<std::string, at::Tensor>;
 
-mae::MaskedAutoencoder tiny_model(const Golden& golden) {
-  const auto cfg = [&](const char* name) { return golden.integer(std::string("cfg.") + name); };
-  return mae::MaskedAutoencoder(mae::MaskedAutoencoderOptions()
-                                    .image_size(cfg("img_size"))
-                                    .patch_size(cfg("patch_size"))
-                                    .embed_dim(cfg("embed_dim"))
-                                    .depth(cfg("depth"))
-                                    .num_heads(cfg("num_heads"))
-                                    .decoder_embed_dim(cfg("decoder_embed_dim"))
-                                    .decoder_depth(cfg("decoder_depth"))
-                                    .decoder_num_heads(cfg("decoder_num_heads")));
-}
-
-void load(mae::MaskedAutoencoder& model, const Tensors& state) {
-  const torch::NoGradGuard no_grad;
-  auto parameters = model->named_parameters();
-  REQUIRE(parameters.size() == state.size());
-  for (auto& item : parameters) item.value().copy_(state.at(item.key()));
-}
-
-void expect_close(const std::string& what, const at::Tensor& ours, const at::Tensor& expected,
-                  double allowed) {
-  const double difference = support::largest_difference(ours.detach(), expected);
-  support::report(what, difference, allowed);
-  CHECK(difference <= allowed);
-}
-
-constexpr double forward_tolerance = 2e-5;
-
-void expect_gradients(const std::string& what, mae::MaskedAutoencoder& model,
-                      const Tensors& expected) {
-  REQUIRE_FALSE(expected.empty());
-  double worst = 0;
-  for (const auto& item : model->named_parameters()) {
-    const auto found = expected.find(item.key());
-    if (found == expected.end()) continue;
-    const double largest = found->second.abs().max().item<double>();
-    const double difference = support::largest_difference(item.value().grad(), found->second);
-    CHECK(difference <= 5e-5 * largest + 1e-7);
-    worst = std::max(worst, difference / (largest + 1e-12));
-  }
-  support::report(what + " gradients, of the largest entry", worst, 5e-5);
-}
-
 /// Forward, loss and gradients of a model whose prefix of names is `prefix`.
 void expect_model(const Golden& golden, const at::Tensor& target, bool norm_pix,
                   const std::string& loss_prefix, const Tensors& state, const Tensors& gradients) {
-  auto model = tiny_model(golden);
-  load(model, state);
+  auto model = hosts::tiny_mae(golden);
+  hosts::load(*model, state);
   model->options.norm_pix_loss(norm_pix);
   const auto mask = pixmim::mask_from_noise(golden["noise"], 0.75);
   CHECK(at::equal(mask.mask, golden["mask"]));
   CHECK(at::equal(mask.ids_restore, golden["ids_restore"]));
   const auto latent = model->forward_encoder(golden["images"], mask);
   if (golden.has("latent")) {
-    expect_close(golden.name() + " latent", latent, golden["latent"], forward_tolerance);
+    hosts::expect_close(golden, "latent", latent);
   }
-  expect_close(golden.name() + " pred", model->forward_decoder(latent, mask), golden["pred"],
-               forward_tolerance);
+  hosts::expect_close(golden, "pred", model->forward_decoder(latent, mask));
   const auto loss = model->loss(golden["images"], target, mask);
-  const double expected = golden.number(loss_prefix + "loss");
-  expect_close(golden.name() + " " + loss_prefix + "loss", loss, golden[loss_prefix + "loss"],
-               5e-6 * expected);
+  hosts::expect_loss(golden, loss_prefix + "loss", loss);
   loss.backward();
-  expect_gradients(golden.name() + " " + loss_prefix, model, gradients);
+  hosts::expect_gradients(golden.name() + " " + loss_prefix + "grad.", gradients, *model);
 }
 
 /// Three AdamW steps: the losses before them and the parameters after.
 void expect_training(const Golden& golden, const Tensors& start, const Tensors& final,
                      const Tensors& decay, const pretrain::Options& options, bool low_freq) {
-  auto model = tiny_model(golden);
-  load(model, start);
+  auto model = hosts::tiny_mae(golden);
+  hosts::load(*model, start);
   auto optimizer = pretrain::make_optimizer(*model, options);
   for (const auto& item : model->named_parameters()) {
     if (!item.value().requires_grad()) continue;
@@ -135,14 +90,14 @@ TEST_CASE("the MAE example equals the official MAE", "[pretrain]") {
 TEST_CASE("with the low-frequency target it equals the official PixMIM", "[pretrain]") {
   const auto golden = support::golden("pixmim_tiny");
   const auto target = pixmim::low_freq_target(golden["images"], golden.number("cfg.radius"));
-  expect_close("pixmim_tiny target", target, golden["target"], forward_tolerance);
+  hosts::expect_close(golden, "target", target);
   expect_model(golden, target, true, "", golden.below("state."), golden.below("grad."));
 }
 
 TEST_CASE("with OpenMMLab's weights it equals OpenMMLab's PixMIM", "[pretrain]") {
   const auto golden = support::golden("pixmim_openmmlab_tiny");
   const auto target = pixmim::low_freq_target(golden["images"], golden.number("cfg.radius"));
-  expect_close("pixmim_openmmlab_tiny target", target, golden["target"], forward_tolerance);
+  hosts::expect_close(golden, "target", target);
   expect_model(golden, target, true, "", renamed(golden.below("state.")),
                renamed(golden.below("grad.")));
 }
@@ -193,7 +148,7 @@ TEST_CASE("position embeddings equal the official table", "[pretrain]") {
     const Golden golden(path);
     const auto ours = vit::sincos_2d(golden.integer("dim"), golden.integer("grid", 0),
                                      golden.integer("grid", 1), golden.integer("cls_token"));
-    expect_close(golden.name(), ours, golden["expected"], 1e-7);
+    hosts::expect_close(golden, "expected", ours, 1e-7);
   }
 }
 

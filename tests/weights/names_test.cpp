@@ -6,7 +6,7 @@
 #include <set>
 
 #include "files.hpp"
-#include "mae/mae.hpp"
+#include "hosts/tiny_mae.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/golden.hpp"
@@ -182,16 +182,7 @@ TEST_CASE("query, key and value belong together", "[weights]") {
 
 TEST_CASE("OpenMMLab's weights give OpenMMLab's latents", "[weights]") {
   const auto golden = support::golden("pixmim_openmmlab_tiny");
-  const auto cfg = [&](const char* name) { return golden.integer(std::string("cfg.") + name); };
-  mae::MaskedAutoencoder model(mae::MaskedAutoencoderOptions()
-                                   .image_size(cfg("img_size"))
-                                   .patch_size(cfg("patch_size"))
-                                   .embed_dim(cfg("embed_dim"))
-                                   .depth(cfg("depth"))
-                                   .num_heads(cfg("num_heads"))
-                                   .decoder_embed_dim(cfg("decoder_embed_dim"))
-                                   .decoder_depth(cfg("decoder_depth"))
-                                   .decoder_num_heads(cfg("decoder_num_heads")));
+  auto model = hosts::tiny_mae(golden);
   const auto state = golden.below("state.");
   REQUIRE(weights::detect_scheme(state) == "mmpretrain");
   weights::load_into(*model, weights::to_native(state, "mmpretrain").tensors);
