@@ -2,7 +2,6 @@
 // Times whole training steps, plain and with PixMIM, and each component's part in them.
 
 #include <pixmim/loss.hpp>
-#include <pixmim/patches.hpp>
 
 #include <memory>
 
@@ -16,9 +15,7 @@ using pixmim_bench::TrainingStep;
 /// A model takes gigabytes: one is there at a time, made by the first of its rows.
 std::shared_ptr<TrainingStep> step_of(const pretrain::Options& options, int64_t batch) {
   static std::shared_ptr<TrainingStep> current;
-  const bool same = current && current->options().recipe == options.recipe &&
-                    current->options().bf16 == options.bf16;
-  if (!same) {
+  if (!current || current->options().recipe != options.recipe) {
     current.reset();
     current = std::make_shared<TrainingStep>(options, batch, pixmim_bench::device());
   }

@@ -8,8 +8,10 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/optim/adamw.h>
 
+#include <cstdint>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace pretrain {
@@ -34,14 +36,15 @@ class FusedAdamW : public torch::optim::AdamW {
  private:
   void update(torch::optim::OptimizerParamGroup& group) {
     std::vector<torch::Tensor> parameters, gradients, exp_avgs, exp_avg_sqs, steps;
-    torch::Tensor step;  // all of a group have taken as many
+    torch::Tensor step;  // most of a group have taken as many
+    int64_t step_number = 0;
     for (const auto& parameter : group.params()) {
       if (!parameter.grad().defined()) continue;
       auto& state = state_of(parameter);
       state.step(state.step() + 1);
-      if (!step.defined() || state.step() != step_number_) {
-        step_number_ = state.step();
-        step = torch::full({}, static_cast<double>(step_number_),
+      if (!step.defined() || state.step() != step_number) {
+        step_number = state.step();
+        step = torch::full({}, static_cast<double>(step_number),
                            parameter.options().dtype(torch::kFloat).requires_grad(false));
       }
       parameters.push_back(parameter);
@@ -69,8 +72,6 @@ class FusedAdamW : public torch::optim::AdamW {
     }
     return static_cast<torch::optim::AdamWParamState&>(*state);
   }
-
-  int64_t step_number_ = 0;
 };
 
 }  // namespace pretrain
