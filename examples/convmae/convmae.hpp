@@ -14,6 +14,7 @@
 #include "vit/block.hpp"
 #include "vit/check.hpp"
 #include "vit/initialization.hpp"
+#include "vit/patch_grid.hpp"
 #include "vit/position_embedding.hpp"
 #include "vit/recompute.hpp"
 
@@ -22,8 +23,9 @@ namespace convmae {
 // A token of the mask stands for a cell of 16x16 pixels: 4x4 positions of stage 1, 2x2 of stage 2,
 // one of stage 3. In the stages of convolutions only the 5x5 one looks beyond its own position, and
 // it sees zeros for what is masked; nothing else leaves a cell, and the decoder takes visible ones
-// alone. So the stages compute the visible cells, [N*K,side,side,C], and nothing more: the numbers
-// of the official code, which computes all cells, for a quarter of the work and of the memory.
+// alone. So the stages compute the visible cells, [N*K,side,side,C]; the 5x5 one alone spreads them
+// over the whole map. The numbers are those of the official code, which computes all cells, for
+// about a quarter of the work and of the memory.
 
 /// A convolution whose stride is its kernel's side p, as a product of matrices: of such small cells
 /// LibTorch's convolution is an order of magnitude slower. [M,s,s,C] -> [M,s/p,s/p,D].
@@ -136,7 +138,7 @@ struct CBlocksImpl : torch::nn::ModuleListImpl {
 TORCH_MODULE(CBlocks);
 
 /// `ConvMaskedAutoencoderOptions::base().image_size(224)`
-struct ConvMaskedAutoencoderOptions {
+struct ConvMaskedAutoencoderOptions : vit::PatchGrid<ConvMaskedAutoencoderOptions> {
   using Stages = torch::ExpandingArray<3>;
   using StageRatios = torch::ExpandingArray<3, double>;
 
@@ -161,9 +163,6 @@ struct ConvMaskedAutoencoderOptions {
 
   /// Pixels of a cell: the strides 4, 2 and 2.
   int64_t patch_size() const { return 16; }
-  int64_t grid_h() const { return image_size_->at(0) / patch_size(); }
-  int64_t grid_w() const { return image_size_->at(1) / patch_size(); }
-  int64_t num_patches() const { return grid_h() * grid_w(); }
 };
 
 struct ConvMaskedAutoencoderImpl : torch::nn::Module {
@@ -171,11 +170,7 @@ struct ConvMaskedAutoencoderImpl : torch::nn::Module {
       : options(options) {
     const auto& o = this->options;
     const auto& dim = *o.embed_dim();
-    TORCH_CHECK(o.image_size()->at(0) % o.patch_size() == 0 &&
-                    o.image_size()->at(1) % o.patch_size() == 0 && o.num_patches() > 0,
-                "ConvMaskedAutoencoder: expected image_size to be a multiple of the strides' "
-                "product, ",
-                o.patch_size(), ", got ", o.image_size());
+    vit::expect_whole_patches("ConvMaskedAutoencoder", o.image_size(), o.patch_size());
     patch_embed1 = register_module("patch_embed1", PatchEmbed(o.in_chans(), 4, dim[0]));
     patch_embed2 = register_module("patch_embed2", PatchEmbed(dim[0], 2, dim[1]));
     patch_embed3 = register_module("patch_embed3", PatchEmbed(dim[1], 2, dim[2]));

@@ -16,11 +16,12 @@
 #include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
 #include "vit/masked_encoder.hpp"
+#include "vit/patch_grid.hpp"
 
 namespace lsmae {
 
 /// `LongSequenceMaskedAutoencoderOptions::vit("base").decoder_downsampling(2)`
-struct LongSequenceMaskedAutoencoderOptions {
+struct LongSequenceMaskedAutoencoderOptions : vit::PatchGrid<LongSequenceMaskedAutoencoderOptions> {
   TORCH_ARG(torch::ExpandingArray<2>, image_size) = 448;
   TORCH_ARG(int64_t, patch_size) = 16;
   TORCH_ARG(int64_t, in_chans) = 3;
@@ -43,7 +44,7 @@ struct LongSequenceMaskedAutoencoderOptions {
   TORCH_ARG(bool, activation_checkpointing) = false;
 
  public:
-  /// base or large, the published ones; tiny, small and huge have the decoder of the next of them.
+  /// base or large, the published ones; tiny and small have base's decoder, huge has large's.
   static LongSequenceMaskedAutoencoderOptions vit(const std::string& size) {
     const auto options =
         vit::with_encoder(LongSequenceMaskedAutoencoderOptions(),
@@ -52,9 +53,6 @@ struct LongSequenceMaskedAutoencoderOptions {
     return large ? with_large_decoder(options) : options;
   }
 
-  int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
-  int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
-  int64_t num_patches() const { return grid_h() * grid_w(); }
   /// The side of what is predicted, in pixels.
   int64_t prediction_patch_size() const { return pred_downsampling_ * patch_size_; }
 
@@ -67,7 +65,8 @@ struct LongSequenceMaskedAutoencoderOptions {
 
 struct LongSequenceMaskedAutoencoderImpl : vit::MaskedEncoder {
   explicit LongSequenceMaskedAutoencoderImpl(const LongSequenceMaskedAutoencoderOptions& options)
-      : MaskedEncoder(options, block(options, options.embed_dim(), options.num_heads())),
+      : MaskedEncoder("LongSequenceMaskedAutoencoder", options,
+                      block(options, options.embed_dim(), options.num_heads())),
         options(options) {
     const int64_t down = options.decoder_downsampling();
     const int64_t pred = options.pred_downsampling();

@@ -13,11 +13,12 @@
 #include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
 #include "vit/masked_encoder.hpp"
+#include "vit/patch_grid.hpp"
 
 namespace mae {
 
 /// `MaskedAutoencoderOptions::vit("base").image_size(224)`
-struct MaskedAutoencoderOptions {
+struct MaskedAutoencoderOptions : vit::PatchGrid<MaskedAutoencoderOptions> {
   TORCH_ARG(torch::ExpandingArray<2>, image_size) = 224;
   TORCH_ARG(int64_t, patch_size) = 16;
   TORCH_ARG(int64_t, in_chans) = 3;
@@ -40,17 +41,15 @@ struct MaskedAutoencoderOptions {
   }
 
   double decoder_mlp_ratio() const { return mlp_ratio_; }
-  int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
-  int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
-  int64_t num_patches() const { return grid_h() * grid_w(); }
 };
 
 /// MAE with the options of a host: its own, or those of a host that is MAE and more.
 template <typename Options>
 struct MaskedAutoencoderOf : vit::MaskedEncoder {
-  explicit MaskedAutoencoderOf(const Options& options)
-      : MaskedEncoder(options, vit::BlockOptions(options.embed_dim(), options.num_heads())
-                                   .mlp_ratio(options.mlp_ratio())),
+  explicit MaskedAutoencoderOf(const Options& options, const char* name = "MaskedAutoencoder")
+      : MaskedEncoder(name, options,
+                      vit::BlockOptions(options.embed_dim(), options.num_heads())
+                          .mlp_ratio(options.mlp_ratio())),
         options(options) {
     const int64_t dim = options.decoder_embed_dim();
     decoder_embed = register_module("decoder_embed", torch::nn::Linear(options.embed_dim(), dim));

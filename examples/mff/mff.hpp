@@ -12,11 +12,12 @@
 #include <vector>
 
 #include "mae/mae.hpp"
+#include "vit/patch_grid.hpp"
 
 namespace mff {
 
 /// `MultiLevelFusionOptions::vit("base").image_size(224)`
-struct MultiLevelFusionOptions {
+struct MultiLevelFusionOptions : vit::PatchGrid<MultiLevelFusionOptions> {
   TORCH_ARG(torch::ExpandingArray<2>, image_size) = 224;
   TORCH_ARG(int64_t, patch_size) = 16;
   TORCH_ARG(int64_t, in_chans) = 3;
@@ -50,15 +51,11 @@ struct MultiLevelFusionOptions {
         .out_indices(
             {0, depth * 2 / 12, depth * 4 / 12, depth * 6 / 12, depth * 8 / 12, depth - 1});
   }
-
-  int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
-  int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
-  int64_t num_patches() const { return grid_h() * grid_w(); }
 };
 
 struct MultiLevelFusionImpl : mae::MaskedAutoencoderOf<MultiLevelFusionOptions> {
   explicit MultiLevelFusionImpl(const MultiLevelFusionOptions& options)
-      : MaskedAutoencoderOf(options) {
+      : MaskedAutoencoderOf(options, "MultiLevelFusion") {
     const auto& layers = options.out_indices();
     bool ascending = !layers.empty() && layers.front() >= 0;
     for (std::size_t i = 1; i < layers.size(); ++i) ascending &= layers[i - 1] < layers[i];

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -49,15 +50,29 @@ inline void save_checkpoint(const std::filesystem::path& path, const torch::nn::
   });
 }
 
-/// The lines of two texts that are not the same, as "there: a, here: b".
+/// Lines "name=..." of two texts that are not the same, or in one of them alone.
 inline std::string differing_lines(const std::string& there, const std::string& here) {
-  std::istringstream a(there);
-  std::istringstream b(here);
+  const auto by_name = [](const std::string& text) {
+    std::map<std::string, std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) {
+      lines[line.substr(0, line.find('='))] = line;
+    }
+    return lines;
+  };
+  const auto a = by_name(there);
+  const auto b = by_name(here);
   std::string result;
-  std::string line_a;
-  std::string line_b;
-  while (std::getline(a, line_a) && std::getline(b, line_b)) {
-    if (line_a != line_b) result += "\n  there: " + line_a + ", here: " + line_b;
+  for (const auto& [name, line] : a) {
+    const auto found = b.find(name);
+    if (found == b.end()) {
+      result += "\n  there: " + line + ", here: no such option";
+    } else if (found->second != line) {
+      result += "\n  there: " + line + ", here: " + found->second;
+    }
+  }
+  for (const auto& [name, line] : b) {
+    if (a.count(name) == 0) result += "\n  there: no such option, here: " + line;
   }
   return result;
 }

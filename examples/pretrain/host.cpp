@@ -3,6 +3,7 @@
 
 #include <pixmim/masking.hpp>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -107,9 +108,9 @@ void configure_common(ModelOptions& model, const Options& options) {
 
 template <typename ModelOptions>
 void configure_decoder(ModelOptions& model, const Options& options) {
-  model.decoder_embed_dim(options.decoder_dim)
-      .decoder_depth(options.decoder_depth)
-      .decoder_num_heads(options.decoder_heads);
+  if (options.decoder_dim > 0) model.decoder_embed_dim(options.decoder_dim);
+  if (options.decoder_depth > 0) model.decoder_depth(options.decoder_depth);
+  if (options.decoder_heads > 0) model.decoder_num_heads(options.decoder_heads);
 }
 
 template <typename ModelOptions>
@@ -149,7 +150,8 @@ std::unique_ptr<Host> make_lsmae(const Options& options) {
   configure_vit(model, options);
   configure_decoder(model, options);
   model.decoder_downsampling(options.decoder_downsampling)
-      .pred_downsampling(options.pred_downsampling);
+      .pred_downsampling(options.pred_downsampling)
+      .no_k_bias(options.no_k_bias);
   return std::make_unique<LongSequenceHost>("LSMAE, ViT-" + options.model,
                                             lsmae::LongSequenceMaskedAutoencoder(model), options);
 }
@@ -171,7 +173,13 @@ std::unique_ptr<Host> make_mff(const Options& options) {
   auto model = mff::MultiLevelFusionOptions::vit(options.model);
   configure_vit(model, options);
   configure_decoder(model, options);
-  if (!options.out_indices.empty()) model.out_indices(numbers(options.out_indices));
+  if (!options.out_indices.empty()) {
+    const auto layers = numbers(options.out_indices);
+    TORCH_CHECK(!layers.empty() && layers.back() == model.depth() - 1,
+                "--out-indices: expected the last layer, ", model.depth() - 1, ", at the end, got ",
+                options.out_indices, " (--out-indices '' takes the model's own)");
+    model.out_indices(layers);
+  }
   return std::make_unique<HostOf<mff::MultiLevelFusion>>(
       "MFF, ViT-" + options.model, mff::MultiLevelFusion(model), options.mask_ratio);
 }
@@ -184,14 +192,42 @@ std::unique_ptr<Host> make_simmim(const Options& options) {
                                       options);
 }
 
+/// Throws if an option is set that the host has no use for: it would be thought to work.
+void expect_own_options(const Options& given) {
+  const Options none;
+  const auto expect = [&given](const char* name, bool is_set, std::vector<std::string> hosts) {
+    if (!is_set || std::find(hosts.begin(), hosts.end(), given.host) != hosts.end()) return;
+    TORCH_CHECK(false, "--", name, " is an option of ", c10::Join(", ", hosts), ", not of ",
+                given.host);
+  };
+  const std::vector<std::string> with_decoder = {"mae", "convmae", "lsmae", "mff"};
+  expect("decoder-dim", given.decoder_dim != none.decoder_dim, with_decoder);
+  expect("decoder-depth", given.decoder_depth != none.decoder_depth, with_decoder);
+  expect("decoder-heads", given.decoder_heads != none.decoder_heads, with_decoder);
+  expect("decoder-downsampling", given.decoder_downsampling != none.decoder_downsampling,
+         {"lsmae"});
+  expect("pred-downsampling", given.pred_downsampling != none.pred_downsampling, {"lsmae"});
+  expect("no-k-bias", given.no_k_bias, {"lsmae"});
+  expect("mask-block", given.mask_block != none.mask_block, {"lsmae"});
+  expect("out-indices", given.out_indices != none.out_indices, {"mff"});
+  expect("drop-path", given.drop_path != none.drop_path, {"simmim"});
+  expect("mask-patch-size", given.mask_patch_size != none.mask_patch_size, {"simmim"});
+}
+
 }  // namespace
 
 std::unique_ptr<Host> make_host(const Options& options) {
-  if (options.host == "mae") return make_mae(options);
-  if (options.host == "convmae") return make_convmae(options);
-  if (options.host == "lsmae") return make_lsmae(options);
-  if (options.host == "mff") return make_mff(options);
-  if (options.host == "simmim") return make_simmim(options);
+  static const std::vector<std::pair<std::string, std::unique_ptr<Host> (*)(const Options&)>>
+      makers = {{"mae", make_mae},
+                {"convmae", make_convmae},
+                {"lsmae", make_lsmae},
+                {"mff", make_mff},
+                {"simmim", make_simmim}};
+  for (const auto& [name, make] : makers) {
+    if (name != options.host) continue;
+    expect_own_options(options);
+    return make(options);
+  }
   TORCH_CHECK(false, "make_host: expected mae, convmae, lsmae, mff or simmim, got ", options.host);
 }
 

@@ -73,6 +73,8 @@ struct Schedule {
 
   /// The learning rate of step 0, 1, ... (or between them).
   double at(double step) const {
+    // SimMIM sets the rate after the step that it is counted for: the next one has it.
+    if (kind == "multistep") step = std::max(step - 1, 0.0);
     if (step < warmup_steps) {
       // MAE (util/lr_sched.py) starts from 0 and reaches the peak as the warm-up ends, SimMIM
       // (lr_scheduler.py) from a share of it; mmengine's LinearLR is there one step earlier.

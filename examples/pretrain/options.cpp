@@ -57,6 +57,13 @@ void add_options(CLI::App& app, Options& o) {
        "for as long as no folder changes",
        files);
   option("output", o.output, "Folder for checkpoints, losses and pictures", files);
+  option(
+      "init", o.init,
+      "Start from the weights of this file: .pth, .safetensors or a checkpoint.pt, of any scheme "
+      "of names that convert reads",
+      files);
+  flag("init-encoder-only", o.init_encoder_only,
+       "Take the encoder alone from --init; the decoder starts anew", files);
   flag("resume", o.resume, "Go on from the checkpoint in --output, if there is one", files);
   flag("overwrite", o.overwrite, "Start anew in an --output that holds a checkpoint", files);
   flag("strict", o.strict, "Stop at a file that cannot be read, instead of skipping it", files);
@@ -75,9 +82,12 @@ void add_options(CLI::App& app, Options& o) {
   option("depth", o.depth, "Blocks of the encoder (convmae: of its last stage); 0: the model's own",
          model)
       ->check(not_negative);
-  option("decoder-dim", o.decoder_dim, "Width of the decoder", model)->check(positive);
-  option("decoder-depth", o.decoder_depth, "Blocks of the decoder", model)->check(positive);
-  option("decoder-heads", o.decoder_heads, "Heads of the decoder", model)->check(positive);
+  option("decoder-dim", o.decoder_dim, "Width of the decoder; 0: the model's own", model)
+      ->check(not_negative);
+  option("decoder-depth", o.decoder_depth, "Blocks of the decoder; 0: the model's own", model)
+      ->check(not_negative);
+  option("decoder-heads", o.decoder_heads, "Heads of the decoder; 0: the model's own", model)
+      ->check(not_negative);
   flag("activation-checkpointing", o.activation_checkpointing,
        "Keep what enters a block, and compute the rest again: less memory, more time", model);
   option("decoder-downsampling", o.decoder_downsampling,
@@ -86,6 +96,7 @@ void add_options(CLI::App& app, Options& o) {
   option("pred-downsampling", o.pred_downsampling,
          "lsmae: side of the squares of patches that are predicted as one", model)
       ->check(positive);
+  flag("no-k-bias", o.no_k_bias, "lsmae: no bias of the keys", model);
   option("out-indices", o.out_indices,
          "mff: blocks whose outputs are fused, from 0, the last one too, as 1,3,11; none: its own",
          model);
@@ -207,12 +218,13 @@ std::string to_toml(const Options& options) {
 }
 
 std::string Options::identity() const {
-  // Where the files are, how much is printed and how fast it runs may change between two runs;
-  // what the decoder makes of a file, and the order of the shards, may not.
+  // Where the files are, how much is printed and how fast it runs may change between two runs, and
+  // so may the weights of --init, which the checkpoint has replaced. What the decoder makes of a
+  // file, and the order of the shards, may not.
   static const std::vector<std::string> free = {
       "data",           "output",   "resume",  "overwrite", "strict", "save-every",
       "pictures-every", "pictures", "workers", "prefetch",  "cache",  "list-cache",
-      "device",         "threads",  "seconds", "recipe"};
+      "device",         "threads",  "seconds", "recipe",    "init",   "init-encoder-only"};
   std::istringstream lines(to_toml(*this));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {

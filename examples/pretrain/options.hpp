@@ -16,6 +16,8 @@ struct Options {
   std::string data;
   bool list_cache = true;
   std::string output = "output";
+  std::string init;
+  bool init_encoder_only = false;
   bool resume = false;
   bool overwrite = false;
   bool strict = false;
@@ -24,12 +26,13 @@ struct Options {
   int64_t image_size = 224;
   int64_t patch_size = 0;
   int64_t depth = 0;
-  int64_t decoder_dim = 512;
-  int64_t decoder_depth = 8;
-  int64_t decoder_heads = 16;
+  int64_t decoder_dim = 0;
+  int64_t decoder_depth = 0;
+  int64_t decoder_heads = 0;
   bool activation_checkpointing = false;
   int64_t decoder_downsampling = 1;
   int64_t pred_downsampling = 1;
+  bool no_k_bias = false;
   std::string out_indices;
   double drop_path = 0;
   double mask_ratio = 0.75;

@@ -26,8 +26,10 @@
 #include "pretrain/options.hpp"
 #include "pretrain/pictures.hpp"
 #include "pretrain/progress.hpp"
+#include "pretrain/recipes.hpp"
 #include "pretrain/target.hpp"
 #include "vit/autocast.hpp"
+#include "weights/load.hpp"
 #include "weights/replace_file.hpp"
 
 namespace fs = std::filesystem;
@@ -66,6 +68,7 @@ class Trainer {
         host_(make_host(options)),
         target_(options) {
     fs::create_directories(output_);
+    if (!resumes()) initialize();
     host_->module().to(device_);
     optimizer_ = make_optimizer(host_->module(), options_);
     const double wanted = options_.epochs / epochs_per_step();
@@ -204,23 +207,37 @@ class Trainer {
     line.set_total_steps(progress_.total_steps);
   }
 
+  fs::path checkpoint() const { return output_ / "checkpoint.pt"; }
+  bool resumes() const { return options_.resume && fs::exists(checkpoint()); }
+
+  void initialize() {
+    TORCH_CHECK(!options_.init_encoder_only || !options_.init.empty(),
+                "--init-encoder-only: expected --init FILE with it");
+    if (options_.init.empty()) return;
+    const auto report =
+        weights::initialize(host_->module(), options_.init,
+                            weights::LoadOptions().encoder_only(options_.init_encoder_only));
+    std::printf("starts from %s (names: %s): %zu tensors", options_.init.c_str(),
+                report.scheme.c_str(), report.loaded.size());
+    if (!report.resized.empty()) std::printf(", positions resized");
+    if (!report.left.empty()) std::printf("; %zu start anew", report.left.size());
+    std::printf("\n");
+  }
+
   void resume() {
-    const fs::path checkpoint = output_ / "checkpoint.pt";
-    if (!fs::exists(checkpoint)) return;
+    if (!fs::exists(checkpoint())) return;
     if (!options_.resume) {
       TORCH_CHECK(options_.overwrite, output_.string(),
                   " holds the checkpoint of an earlier run: give --resume to go on, --overwrite to "
                   "start anew, or another --output");
-      fs::remove(checkpoint);
+      fs::remove(checkpoint());
       return;
     }
-    progress_ = load_checkpoint(checkpoint, host_->module(), *optimizer_, identity_, device_);
+    progress_ = load_checkpoint(checkpoint(), host_->module(), *optimizer_, identity_, device_);
     std::printf("resumed from step %lld\n", static_cast<long long>(progress_.step));
   }
 
-  void save() {
-    save_checkpoint(output_ / "checkpoint.pt", host_->module(), *optimizer_, progress_, identity_);
-  }
+  void save() { save_checkpoint(checkpoint(), host_->module(), *optimizer_, progress_, identity_); }
 
   /// Pictures of some photographs, the same in every run of one seed. Returns false if none of them
   /// can be read.
@@ -270,6 +287,15 @@ class Trainer {
 
   void announce() const {
     warn();
+    const Options published = recipe(options_.recipe);
+    if (options_.target == "low-freq" && options_.radius == published.radius &&
+        options_.image_size != published.image_size) {
+      std::fprintf(stderr,
+                   "note: --radius %g is meant for %lld pixels; scaled with the side it is %g\n",
+                   published.radius, static_cast<long long>(published.image_size),
+                   published.radius * static_cast<double>(options_.image_size) /
+                       static_cast<double>(published.image_size));
+    }
     int64_t parameters = 0;
     for (const auto& parameter : host_->module().parameters()) parameters += parameter.numel();
     std::printf("%llu photographs; %s, %.1f M parameters, %lld x %lld pixels; %lld steps of %lld\n",
@@ -320,10 +346,10 @@ class Trainer {
 }  // namespace pretrain
 
 int main(int argc, char** argv) {
-  pretrain::Options options;
-  int exit_code = 0;
-  if (!pretrain::parse(argc, argv, options, exit_code)) return exit_code;
   try {
+    pretrain::Options options;
+    int exit_code = 0;
+    if (!pretrain::parse(argc, argv, options, exit_code)) return exit_code;
     torch::manual_seed(options.seed);
     if (options.threads > 0) torch::set_num_threads(static_cast<int>(options.threads));
     return pretrain::Trainer(options).run();

@@ -13,7 +13,7 @@ namespace pretrain {
 Options recipe(const std::string& name);
 std::vector<std::string> recipe_names();
 
-/// mae, convmae, lsmae, mff, simmim.
+/// mae, convmae, lsmae, mff, simmim: all that there is a recipe for.
 std::vector<std::string> host_names();
 
 /// A host's recipe with PixMIM: what --host alone takes.

@@ -16,12 +16,13 @@
 #include "vit/check.hpp"
 #include "vit/encoder_size.hpp"
 #include "vit/initialization.hpp"
+#include "vit/patch_grid.hpp"
 #include "vit/relative_position_bias.hpp"
 
 namespace simmim {
 
 /// `SimMIMOptions::vit("base").image_size(224)`
-struct SimMIMOptions {
+struct SimMIMOptions : vit::PatchGrid<SimMIMOptions> {
   TORCH_ARG(torch::ExpandingArray<2>, image_size) = 224;
   TORCH_ARG(int64_t, patch_size) = 16;
   TORCH_ARG(int64_t, in_chans) = 3;
@@ -46,10 +47,6 @@ struct SimMIMOptions {
   static SimMIMOptions vit(const std::string& size) {
     return vit::with_encoder(SimMIMOptions(), vit::encoder_size("SimMIMOptions::vit", size));
   }
-
-  int64_t grid_h() const { return image_size_->at(0) / patch_size_; }
-  int64_t grid_w() const { return image_size_->at(1) / patch_size_; }
-  int64_t num_patches() const { return grid_h() * grid_w(); }
 };
 
 /// A Vision Transformer that sees a mask token in the place of every masked patch.

@@ -94,7 +94,7 @@ struct BlockImpl : torch::nn::Module {
     norm1 = register_module("norm1", layer_norm(dim));
     attn = register_module("attn", Attention(options));
     norm2 = register_module("norm2", layer_norm(dim));
-    const auto hidden = std::lround(static_cast<double>(dim) * options.mlp_ratio());
+    const auto hidden = static_cast<int64_t>(static_cast<double>(dim) * options.mlp_ratio());
     mlp = register_module("mlp", Mlp(dim, hidden));
     if (options.layer_scale().has_value()) {
       gamma_1 = register_parameter("gamma_1", torch::full({dim}, *options.layer_scale()));

@@ -17,13 +17,16 @@ namespace vit {
 
 /// Hosts derive from it, so that its parameters have the official names: those of the host itself.
 struct MaskedEncoder : torch::nn::Module {
-  /// `options`: the host's. `block`: what a block of the encoder is.
+  /// `name`: the host's, for messages. `options`: the host's. `block`: what a block of the encoder
+  /// is.
   template <typename Options>
-  MaskedEncoder(const Options& options, const BlockOptions& block)
-      : image_size_(options.image_size()),
+  MaskedEncoder(const char* name, const Options& options, const BlockOptions& block)
+      : name_(name),
+        in_chans_(options.in_chans()),
+        image_size_(options.image_size()),
         activation_checkpointing_(options.activation_checkpointing()) {
     const int64_t patch_size = options.patch_size();
-    expect_whole_patches("MaskedEncoder", options.image_size(), patch_size);
+    expect_whole_patches(name, options.image_size(), patch_size);
     patch_embed =
         register_module("patch_embed", PatchEmbed(options.in_chans(), patch_size, block.dim()));
     cls_token = register_parameter("cls_token", token(block.dim()));
@@ -46,9 +49,7 @@ struct MaskedEncoder : torch::nn::Module {
  protected:
   /// images [N,C,H,W] -> what enters the first block, [N,1+K,D].
   torch::Tensor embed(const torch::Tensor& images, const pixmim::TokenMask& mask) {
-    TORCH_CHECK(images.dim() == 4 && images.sizes().slice(2) == at::IntArrayRef(*image_size_),
-                "MaskedEncoder: expected images [N,C,", image_size_->at(0), ",", image_size_->at(1),
-                "], got ", images.sizes());
+    expect_images(name_, images, in_chans_, image_size_);
     const auto patches = patch_embed(images) + pos_embed.slice(1, 1);
     const auto prefix = (cls_token + pos_embed.slice(1, 0, 1)).expand({images.size(0), -1, -1});
     return torch::cat({prefix, mask.visible(patches)}, 1);
@@ -69,6 +70,8 @@ struct MaskedEncoder : torch::nn::Module {
   }
 
  private:
+  const char* name_;
+  int64_t in_chans_;
   torch::ExpandingArray<2> image_size_;
   bool activation_checkpointing_;
 };

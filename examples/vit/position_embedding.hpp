@@ -16,7 +16,7 @@ inline torch::Tensor sincos_1d(int64_t dim, const torch::Tensor& positions) {
 }
 
 /// [grid_h*grid_w, dim] float32, dim a multiple of 4: the first half of the channels encodes the
-/// column, the second the row (MAE util/pos_embed.py). `prefix_tokens` rows of zeros come first.
+/// column, the second the row (MAE util/pos_embed.py; OpenMMLab's have them the other way round). `prefix_tokens` rows of zeros come first.
 inline torch::Tensor sincos_2d(int64_t dim, int64_t grid_h, int64_t grid_w,
                                int64_t prefix_tokens = 0) {
   TORCH_CHECK(dim % 4 == 0, "sincos_2d: expected dim to be a multiple of 4, got ", dim);

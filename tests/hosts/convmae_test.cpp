@@ -141,7 +141,8 @@ TEST_CASE("ConvMAE starts as the official one", "[hosts]") {
 
 TEST_CASE("ConvMAE says what does not fit", "[hosts]") {
   CHECK_THAT(support::error_of([] { ConvMaskedAutoencoder(small().image_size(40)); }),
-             ContainsSubstring("expected image_size to be a multiple of the strides' product, 16"));
+             ContainsSubstring(
+                 "ConvMaskedAutoencoder: expected image_size to be a multiple of patch_size, 16"));
   ConvMaskedAutoencoder model(small());
   CHECK_THAT(support::error_of([&] {
                model->forward(torch::randn({2, 4, 80, 48}), small_mask());

@@ -214,5 +214,6 @@ TEST_CASE("LSMAE refuses images of another size, as many patches as they may hav
     model->forward(torch::randn({2, 4, 80, 48}), oblong_mask());
   });
   INFO(error);
-  CHECK(error.find("expected images [N,C,48,80], got [2, 4, 80, 48]") != std::string::npos);
+  CHECK(error.find("LongSequenceMaskedAutoencoder: expected images of shape [N,4,48,80], got [2, "
+                   "4, 80, 48]") != std::string::npos);
 }

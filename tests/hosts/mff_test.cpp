@@ -160,5 +160,6 @@ TEST_CASE("MFF refuses images of another size, as many patches as they may have"
     model->forward(torch::randn({2, 4, 40, 24}), pixmim::random_mask(2, 15, 0.6));
   });
   INFO(error);
-  CHECK(error.find("expected images [N,C,24,40], got [2, 4, 40, 24]") != std::string::npos);
+  CHECK(error.find("MultiLevelFusion: expected images of shape [N,4,24,40], got [2, 4, 40, 24]") !=
+        std::string::npos);
 }

@@ -181,7 +181,9 @@ TEST_CASE("every host trains, and goes on where it was stopped", "[pretrain]") {
            {"convmae", "--model base --patch-size 0 --depth 1"},
            {"lsmae", "--depth 2 --decoder-downsampling 2 --pred-downsampling 2"},
            {"mff", "--depth 3 --out-indices 0,2"},
-           {"simmim", "--depth 2 --mask-patch-size 16 --drop-path 0.5"}}) {
+           {"simmim",
+            "--depth 2 --mask-patch-size 16 --drop-path 0.5 --decoder-dim 0 --decoder-depth 0 "
+            "--decoder-heads 0"}}) {
     CAPTURE(host);
     const std::string run = "--host " + host + " " + own + " --steps 3 --save-every 1 ";
     REQUIRE(workplace.run(host, run) == 0);
@@ -240,6 +242,35 @@ TEST_CASE("a run goes on with the photographs that it began with, wherever they 
   fs::rename(workplace.file("moved/photo1.png"), workplace.file("moved/other.png"));
   CHECK(workplace.run("out", moved) == 1);
   CHECK_THAT(workplace.printed("out"), ContainsSubstring("is of a run on other photographs"));
+}
+
+TEST_CASE("a run starts from the weights of a file", "[pretrain]") {
+  const Workplace workplace;
+  REQUIRE(workplace.run("first", "--steps 2 --seed 1") == 0);
+  const std::string init = " --init " + workplace.file("first/checkpoint.pt").string();
+
+  // With a rate of 0 the weights stay what they were in the file, resumed or not.
+  const std::string still = "--steps 4 --save-every 2 --blr 0 --seed 2" + init;
+  REQUIRE(workplace.run("second", still) == 0);
+  CHECK_THAT(workplace.printed("second"), ContainsSubstring("starts from"));
+  const auto given = weights(workplace.file("first") / "checkpoint.pt");
+  const auto kept = weights(workplace.file("second") / "checkpoint.pt");
+  for (const auto& [parameter, tensor] : given) CHECK(at::equal(tensor, kept.at(parameter)));
+  REQUIRE(workplace.run("second", still + " --resume") == 0);
+  CHECK_THAT(workplace.printed("second"), !ContainsSubstring("starts from"));
+
+  // A larger image and another decoder: positions are resized, the encoder taken alone.
+  const std::string other = "--steps 1 --blr 0 --image-size 48 --decoder-dim 24" + init;
+  CHECK(workplace.run("third", other) == 1);
+  CHECK_THAT(workplace.printed("third"), ContainsSubstring("of another shape"));
+  REQUIRE(workplace.run("third", other + " --init-encoder-only") == 0);
+  CHECK_THAT(workplace.printed("third"), ContainsSubstring("positions resized"));
+  CHECK(at::equal(weights(workplace.file("third") / "checkpoint.pt").at("cls_token"),
+                  given.at("cls_token")));
+  CHECK(workplace.run("fourth", "--steps 1 --init-encoder-only") == 1);
+  CHECK_THAT(workplace.printed("fourth"), ContainsSubstring("expected --init FILE with it"));
+  CHECK(workplace.run("fourth", "--steps 1 --init nowhere.pth") == 1);
+  CHECK_THAT(workplace.printed("fourth"), ContainsSubstring("nowhere.pth"));
 }
 
 TEST_CASE("wrong options end with a message", "[pretrain]") {

@@ -84,13 +84,48 @@ TEST_CASE("the published batches and learning rates are those of the sources", "
   expect("simmim_vit_base_800e", 2048, 1e-4 * 2048 / 512);
 }
 
+TEST_CASE("a recipe makes the published model", "[pretrain]") {
+  // Rows of decoder_embed, blocks of encoder and decoder.
+  const auto expect = [](const std::string& name, int64_t decoder_dim, int64_t depth,
+                         int64_t decoder_depth) {
+    CAPTURE(name);
+    const auto host = pretrain::make_host(pretrain::recipe(name));
+    int64_t width = 0;
+    std::set<std::string> blocks;
+    for (const auto& item : host->module().named_parameters()) {
+      const std::string& parameter = item.key();
+      if (parameter == "decoder_embed.weight") width = item.value().size(0);
+      const auto place = parameter.find("blocks");
+      if (place != parameter.npos) {
+        blocks.insert(parameter.substr(0, parameter.find('.', parameter.find('.', place) + 1)));
+      }
+    }
+    const auto of_decoder = std::count_if(blocks.begin(), blocks.end(), [](const auto& block) {
+      return block.rfind("decoder_", 0) == 0;
+    });
+    CHECK(width == decoder_dim);
+    CHECK(of_decoder == decoder_depth);
+    CHECK(static_cast<int64_t>(blocks.size()) - of_decoder == depth);
+  };
+  expect("pixmim_vit_base_800e", 512, 12, 8);
+  expect("convmae_base_1600e", 512, 2 + 2 + 11, 8);
+  expect("lsmae_vit_base_800e", 384, 12, 8);
+  expect("pixmim_mff_vit_base_300e", 512, 12, 8);
+  expect("simmim_vit_base_800e", 0, 12, 0);
+  // 8 blocks of 512 have as many parameters with any number of heads: those of the official name
+  // "dec384d12h8b" are held by hosts/lsmae_test.cpp, and the recipe leaves them alone.
+  CHECK(pretrain::recipe("lsmae_vit_base_800e").decoder_heads == 0);
+}
+
 TEST_CASE("the schedule of SimMIM warms up from its start and falls once", "[pretrain]") {
   const pretrain::Schedule schedule{"multistep", 1, 0, 0.005, 10, 800, 700, 0.1};
+  // main_simmim.py calls step_update(k) after step k: the rate of step 0 is that of step 1 too.
   CHECK(schedule.at(0) == Approx(0.005));
-  CHECK(schedule.at(5) == Approx(0.5025));
-  CHECK(schedule.at(10) == 1);
-  CHECK(schedule.at(699.5) == 1);
-  CHECK(schedule.at(700) == Approx(0.1));
+  CHECK(schedule.at(1) == Approx(0.005));
+  CHECK(schedule.at(6) == Approx(0.5025));
+  CHECK(schedule.at(11) == 1);
+  CHECK(schedule.at(700) == 1);
+  CHECK(schedule.at(701) == Approx(0.1));
   CHECK(schedule.at(799) == Approx(0.1));
 }
 
@@ -124,7 +159,18 @@ TEST_CASE("options that a host does not have are named", "[pretrain]") {
   options.out_indices = "0,x";
   CHECK_THAT(message(options), ContainsSubstring("expected numbers with commas between them"));
   options.out_indices = "0,4";
-  CHECK_THAT(message(options), ContainsSubstring("out_indices"));
+  CHECK_THAT(message(options), ContainsSubstring("--out-indices: expected the last layer, 11"));
+  options.out_indices = "4,0,11";
+  CHECK_THAT(message(options), ContainsSubstring("expected out_indices to ascend"));
+  options.out_indices = "";
+  options.drop_path = 0.1;
+  CHECK_THAT(message(options), ContainsSubstring("--drop-path is an option of simmim, not of mff"));
+  options.drop_path = 0;
+  options.decoder_downsampling = 2;
+  CHECK_THAT(message(options), ContainsSubstring("--decoder-downsampling is an option of lsmae"));
+  options = pretrain::recipe("simmim_vit_base_800e");
+  options.decoder_depth = 1;
+  CHECK_THAT(message(options), ContainsSubstring("option of mae, convmae, lsmae, mff, not of"));
   options.host = "swin";
   CHECK_THAT(message(options), ContainsSubstring("got swin"));
 }
