@@ -20,6 +20,8 @@
 namespace pixmim {
 namespace kernels {
 
+using uint8 = unsigned char;
+using uint16 = unsigned short;
 using int32 = int;
 using uint32 = unsigned;
 using int64 = long long;
@@ -167,15 +169,15 @@ inline float absolute(float a) {
 }
 
 struct float16 {
-  unsigned short bits;
+  uint16 bits;
 };
 struct bfloat16 {
-  unsigned short bits;
+  uint16 bits;
 };
 inline float to_float(float value) {
   return value;
 }
-inline float to_float(unsigned char value) {
+inline float to_float(uint8 value) {
   return static_cast<float>(value);
 }
 inline float to_float(float16 value) {
