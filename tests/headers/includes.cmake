@@ -30,6 +30,8 @@ forbid(detail/masking/row* "makers|/engine|orders")
 forbid(patches.hpp "low_freq|crop|mask|loss")
 forbid(loss.hpp "low_freq|crop|masking.hpp")
 forbid(detail/loss/* "low_freq|crop|masking.hpp")
+# NVRTC finds nothing outside the kernels' folder.
+forbid(detail/cuda/kernels/* "[</]")
 if(wrong)
   message(FATAL_ERROR "these includes cross a wall (docs/design.md):${wrong}")
 endif()

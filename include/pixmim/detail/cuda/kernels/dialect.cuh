@@ -15,6 +15,8 @@
 namespace pixmim {
 namespace kernels {
 
+using uint8 = unsigned char;
+using uint16 = unsigned short;
 using int32 = int;
 using uint32 = unsigned;
 using int64 = long long;
@@ -107,15 +109,15 @@ PIXMIM_DEVICE float absolute(float a) {
 
 /// 16-bit numbers as tensors store them.
 struct float16 {
-  unsigned short bits;
+  uint16 bits;
 };
 struct bfloat16 {
-  unsigned short bits;
+  uint16 bits;
 };
 PIXMIM_DEVICE float to_float(float value) {
   return value;
 }
-PIXMIM_DEVICE float to_float(unsigned char value) {
+PIXMIM_DEVICE float to_float(uint8 value) {
   return static_cast<float>(value);
 }
 PIXMIM_DEVICE float to_float(float16 value) {
