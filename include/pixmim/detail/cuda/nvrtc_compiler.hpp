@@ -91,8 +91,9 @@ class NvrtcCompiler {
     if (result != 0 || log != nullptr) {
       auto said = text_of(program.handle, api_.log_size, "nvrtcGetProgramLogSize", api_.log,
                           "nvrtcGetProgramLog");
-      api_.check(result, "nvrtcCompileProgram", " for ", expression, " of ", kernel.file, " on ",
-                 architecture, ", and says\n", said, "\n");
+      said.erase(said.find_last_not_of('\0') + 1);
+      TORCH_CHECK(result == 0, "pixmim: nvrtcCompileProgram failed for ", expression, " of ",
+                  kernel.file, " on ", architecture, ": ", api_.error_string(result), "\n", said);
       *log = std::move(said);
     }
 
