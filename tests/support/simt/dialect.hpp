@@ -16,6 +16,7 @@
 
 #define PIXMIM_KERNEL(threads) inline void
 #define PIXMIM_DEVICE inline
+#define PIXMIM_UNROLLED
 
 namespace pixmim {
 namespace kernels {
@@ -165,7 +166,16 @@ inline float square_root(float a) {
   return std::sqrt(a);
 }
 inline float absolute(float a) {
-  return a < 0 ? -a : a;
+  return std::fabs(a);
+}
+inline float larger(float a, float b) {
+  return std::fmax(a, b);
+}
+inline uint32 float_bits(float a) {
+  return c10::detail::fp32_to_bits(a);
+}
+inline float float_of_bits(uint32 bits) {
+  return c10::detail::fp32_from_bits(bits);
 }
 
 struct float16 {
