@@ -85,7 +85,7 @@ std::vector<Noise> noises() {
        }},
       {"a range that no float holds",
        [](int64_t n, int64_t l) {
-         return at::rand({n, l}).sub(0.5).mul(6e38);
+         return at::rand({n, l}).sub(0.5).mul(3e38).mul(2);
        }},
       {"denormal",
        [](int64_t n, int64_t l) {
@@ -131,6 +131,40 @@ TEST_CASE("masks from noise equal those of the operators", "[masking]") {
   }
   expect_as_operators(at::rand({2, 16384}), engine::TokenPlan{16384, 4096});
   expect_as_operators(at::rand({0, 9}), engine::TokenPlan{9, 3});
+}
+
+TEST_CASE("values at the ends of a dtype are put in order within memory", "[masking]") {
+  const auto extremes = [](auto value) {
+    using Limits = std::numeric_limits<decltype(value)>;
+    std::vector<double> values = {0, -0.0, 1, Limits::infinity(), Limits::quiet_NaN()};
+    for (const auto finite : {Limits::max(), Limits::min(), Limits::denorm_min()}) {
+      values.push_back(finite);
+      values.push_back(-finite);
+    }
+    values.push_back(-values[3]);
+    return values;
+  };
+  const auto of_dtype = [&](at::ScalarType dtype) {
+    if (dtype == at::kHalf) return extremes(c10::Half());
+    if (dtype == at::kBFloat16) return extremes(c10::BFloat16());
+    return dtype == at::kDouble ? extremes(double()) : extremes(float());
+  };
+  for (const auto dtype : dtypes()) {
+    const std::vector<double> values = of_dtype(dtype);
+    for (const double low : values) {
+      for (const double high : values) {
+        INFO(c10::toString(dtype) << ", from " << low << " to " << high);
+        const at::Tensor share = at::rand({2, 50}, at::kDouble);
+        const at::Tensor between = share.mul(high).add(share.neg().add(1).mul(low)).to(dtype);
+        expect_as_operators(between, engine::TokenPlan{50, 12});
+        const at::Tensor ends = at::tensor({low, high}, at::kDouble).to(dtype);
+        const at::Tensor either =
+            ends.index_select(0, at::randint(2, {100}, at::kLong)).view({2, 50});
+        expect_as_operators(either, engine::TokenPlan{50, 12});
+        expect_as_operators(either.narrow(1, 0, 2), engine::TokenPlan{2, 1});
+      }
+    }
+  }
 }
 
 TEST_CASE("what is not a number comes last, and zero has no sign", "[masking]") {
