@@ -28,8 +28,9 @@ inline namespace v0 {
 //          from the device's default one. Same seed, same mask, on one type of device, for any number
 //          of threads. On the CPU one number of 64 bits is drawn: it is the seed of a Philox stream for
 //          each sample, which shuffles without ties. Elsewhere masks come from `at::rand`.
-// Throws:  c10::Error if a count is not positive (batch: negative), a ratio is outside [0, 1], or a
-//          noise has another shape or no floating dtype.
+// Throws:  c10::Error if batch or tokens are negative, another count is not positive, a sample has more
+//          than 2^24 tokens, a ratio is outside [0, 1], a noise has another shape or no floating dtype,
+//          or a generator is on another device (type or index).
 
 /// Hides tokens at random, each alike likely.
 ///
@@ -54,8 +55,8 @@ TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 /// Dtype:   float32, uniform in [0, 1), on the CPU.
 /// Random:  Philox4x32-10; the crops' `sample(height, width, seed, index, epoch)` draws from other
 ///          streams of the same key.
-/// Throws:  c10::Error on another shape, dtype or device, a number < 0, an epoch >= 2^32, or
-///          tokens <= 0.
+/// Throws:  c10::Error on another shape, dtype or device, a number < 0, an epoch >= 2^32, or tokens
+///          outside [0, 2^24].
 /// Example: auto noise = pixmim::keyed_noise(batch.index, batch.epoch, 196, /*seed=*/0);
 ///          auto mask = pixmim::mask_from_noise(noise.to(device), 0.75);
 at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
@@ -156,7 +157,8 @@ TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
 ///
 /// Shape:   mask [N,grid_h*grid_w], grid (h, w); result [N,1,scale*grid_h,scale*grid_w].
 /// Dtype:   any -> same.
-/// Throws:  c10::Error if mask does not have grid_h * grid_w tokens, or scale <= 0.
+/// Throws:  c10::Error if mask does not have grid_h * grid_w tokens, scale <= 0, or a side of the result
+///          would be longer than 2^24.
 /// Source:  ConvMAE models_convmae.py forward_encoder.
 /// Example: auto stage1 = pixmim::upsample_mask(mask.mask, {14, 14}, 4);
 at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2> grid, int64_t scale);

@@ -68,5 +68,7 @@ TEST_CASE("bad sample numbers are named", "[masking]") {
   CHECK_THAT(error(good, good.sub(1)), ContainsSubstring("expected epoch >= 0, got -1"));
   CHECK_THAT(error(good, good.add(int64_t{1} << 32)),
              ContainsSubstring("expected an epoch below 2^32"));
-  CHECK_THAT(error(good, good, 0), ContainsSubstring("expected tokens > 0, got 0"));
+  CHECK_THAT(error(good, good, -1), ContainsSubstring("expected tokens >= 0, got -1"));
+  CHECK_THAT(error(good, good, (1 << 24) + 1),
+             ContainsSubstring("expected at most 16777216 tokens a sample, got 16777217"));
 }

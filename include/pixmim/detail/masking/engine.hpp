@@ -27,7 +27,7 @@ namespace detail {
 /// Samples that are worth a thread.
 inline int64_t samples_a_part(int64_t tokens) {
   constexpr int64_t tokens_a_part = 16384;
-  return std::max<int64_t>(1, tokens_a_part / tokens);
+  return std::max<int64_t>(1, tokens_a_part / std::max<int64_t>(tokens, 1));
 }
 
 /// Calls `write(order of the units, row)` for each sample. `writer` and `orders` hold scratch memory:

@@ -3,12 +3,14 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/rand.h>
+#include <c10/core/Device.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/masking/engine.hpp"
@@ -20,16 +22,24 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-inline void expect_batch(const char* caller, int64_t batch) {
-  TORCH_CHECK(batch >= 0, caller, ": expected batch >= 0, got ", batch);
+/// Of a sample: the engine numbers tokens in 32 bits, and float32 noise has no more values.
+constexpr int64_t most_tokens = int64_t{1} << 24;
+
+inline void expect_not_negative(const char* caller, const char* name, int64_t value) {
+  TORCH_CHECK(value >= 0, caller, ": expected ", name, " >= 0, got ", value);
+}
+
+inline void expect_tokens(const char* caller, int64_t tokens) {
+  expect_not_negative(caller, "tokens", tokens);
+  TORCH_CHECK(tokens <= most_tokens, caller, ": expected at most ", most_tokens,
+              " tokens a sample, got ", tokens);
 }
 
 inline void expect_noise(const char* caller, const at::Tensor& noise) {
   expect_defined(caller, "noise", noise);
   TORCH_CHECK_TYPE(has_floating_dtype(noise), caller, ": expected noise of a floating dtype, got ",
                    noise.scalar_type());
-  TORCH_CHECK(noise.dim() == 2 && noise.size(1) > 0, caller,
-              ": expected noise of shape [N,L] with L > 0, got ", noise.sizes());
+  TORCH_CHECK(noise.dim() == 2, caller, ": expected noise of shape [N,L], got ", noise.sizes());
 }
 
 /// `what`: "block", "mask patch".
@@ -42,6 +52,8 @@ inline void expect_noise_of(const char* caller, const at::Tensor& noise, int64_t
 inline void expect_grid(const char* caller, int64_t grid_h, int64_t grid_w) {
   expect_positive(caller, "grid_h", grid_h);
   expect_positive(caller, "grid_w", grid_w);
+  TORCH_CHECK(grid_w <= most_tokens / grid_h, caller, ": expected at most ", most_tokens,
+              " tokens a sample, got a grid of ", grid_h, "x", grid_w);
 }
 
 inline void expect_block(const char* caller, int64_t grid_h, int64_t grid_w, int64_t block) {
@@ -70,6 +82,7 @@ inline std::array<int64_t, 2> mask_patch_grid(const char* caller,
   TORCH_CHECK(height > 0 && width > 0 && height % mask_patch == 0 && width % mask_patch == 0,
               caller, ": expected image_size to be a positive multiple of mask_patch, ", mask_patch,
               ", got ", height, "x", width);
+  expect_grid(caller, height / model_patch, width / model_patch);
   return {height / mask_patch, width / mask_patch};
 }
 
@@ -107,8 +120,9 @@ inline int64_t kept_of(int64_t count, double ratio) {
 }
 
 inline BlockPlan joint_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
-  // The reference walks a block column by column.
-  return {grid_h, grid_w, block, BlockWalk::ColumnByColumn, kept_of(grid_h * grid_w, ratio)};
+  // A larger block is one block, too. The reference walks a block column by column.
+  return {grid_h, grid_w, std::min(block, std::max(grid_h, grid_w)), BlockWalk::ColumnByColumn,
+          kept_of(grid_h * grid_w, ratio)};
 }
 
 inline BlockPlan grid_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
@@ -122,33 +136,34 @@ inline SquarePlan square_plan(const std::array<int64_t, 2>& squares, int64_t sca
   return {squares[0], squares[1], scale, static_cast<int64_t>(std::ceil(count * ratio))};
 }
 
-/// The engine numbers tokens in 32 bits, and buckets, two a token, too.
-inline void expect_tokens_fit(const char* caller, int64_t tokens) {
-  constexpr int64_t most = int64_t{1} << 29;
-  TORCH_CHECK(tokens <= most, caller, ": expected at most ", most, " tokens on the CPU, got ",
-              tokens);
+template <typename Plan>
+TokenMask masks_from_noise(const at::Tensor& noise, const Plan& plan) {
+  return noise.is_cpu() ? masks_from_noise_on_cpu(noise, plan)
+                        : masks_from_noise_by_operators(noise, plan);
 }
 
-template <typename Plan>
-TokenMask masks_from_noise(const char* caller, const at::Tensor& noise, const Plan& plan) {
-  if (!noise.is_cpu()) return masks_from_noise_by_operators(noise, plan);
-  expect_tokens_fit(caller, plan.tokens());
-  return masks_from_noise_on_cpu(noise, plan);
+/// A device without an index is the current one of its type.
+inline at::Device with_index(const at::Device& device) {
+  return device.has_index() ? device : c10::impl::VirtualGuardImpl(device.type()).getDevice();
+}
+
+inline void expect_generator(const char* caller, const std::optional<at::Generator>& generator,
+                             const at::Device& device) {
+  if (!generator.has_value() || !generator->defined()) return;
+  const at::Device own = generator->device();
+  TORCH_CHECK(
+      own.type() == device.type() && (own.is_cpu() || with_index(own) == with_index(device)),
+      caller, ": expected a generator on the device of the mask, ", device, ", got one on ", own);
 }
 
 template <typename Plan>
 TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
                       const at::TensorOptions& options,
                       const std::optional<at::Generator>& generator) {
-  expect_batch(caller, batch);
-  const auto device = options.device();
-  if (generator.has_value() && generator->defined()) {
-    TORCH_CHECK(generator->device().type() == device.type(), caller,
-                ": expected a generator on the device of the mask, ", device, ", got one on ",
-                generator->device());
-  }
+  expect_not_negative(caller, "batch", batch);
+  const at::Device device = options.device();
+  expect_generator(caller, generator, device);
   if (device.is_cpu()) {
-    expect_tokens_fit(caller, plan.tokens());
     const uint64_t seed = GeneratorBits(caller, generator)();
     return masks_on_cpu(DrawnOrders(seed, plan.units()), batch, plan);
   }
@@ -169,7 +184,7 @@ inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, 
   TORCH_CHECK(epoch.dim() == 0 || epoch.sizes() == index.sizes(), caller,
               ": expected epoch of the shape of index, ", index.sizes(), ", or [], got ",
               epoch.sizes());
-  detail::expect_positive(caller, "tokens", tokens);
+  detail::expect_tokens(caller, tokens);
   constexpr int64_t epochs_allowed = int64_t{1} << 32;
   TORCH_CHECK(epoch.numel() == 0 || epoch.max().item<int64_t>() < epochs_allowed, caller,
               ": expected an epoch below 2^32, got ", epoch.max().item<int64_t>());
@@ -202,15 +217,15 @@ inline TokenMask mask_from_noise(const at::Tensor& noise, double ratio) {
   detail::expect_noise(caller, noise);
   detail::expect_ratio(caller, ratio);
   const int64_t tokens = noise.size(1);
-  return detail::masks_from_noise(caller, noise,
-                                  detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
+  detail::expect_tokens(caller, tokens);
+  return detail::masks_from_noise(noise, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
 }
 
 inline TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
                              const at::TensorOptions& options,
                              std::optional<at::Generator> generator) {
   constexpr auto caller = "random_mask";
-  detail::expect_positive(caller, "tokens", tokens);
+  detail::expect_tokens(caller, tokens);
   detail::expect_ratio(caller, ratio);
   return detail::drawn_masks(
       caller, batch, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)}, options, generator);
@@ -224,7 +239,7 @@ inline TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, 
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::joint_plan(grid_h, grid_w, ratio, block);
   detail::expect_noise_of(caller, noise, plan.units(), "block");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
@@ -245,7 +260,7 @@ inline TokenMask grid_mask_from_noise(const at::Tensor& noise, int64_t grid_h, i
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::grid_plan(grid_h, grid_w, ratio, block);
   detail::expect_noise_of(caller, noise, plan.units(), "block");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask grid_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
@@ -262,9 +277,8 @@ inline TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
                             const BlockMaskOptions& block_options, const at::TensorOptions& options,
                             std::optional<at::Generator> generator) {
   constexpr auto caller = "block_mask";
-  detail::expect_batch(caller, batch);
+  detail::expect_not_negative(caller, "batch", batch);
   detail::expect_grid(caller, grid_h, grid_w);
-  detail::expect_tokens_fit(caller, grid_h * grid_w);
   detail::expect_block_options(block_options, grid_h * grid_w);
   detail::GeneratorBits bits(caller, generator);
 
@@ -296,7 +310,7 @@ inline TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::square_plan(squares, mask_patch / model_patch, ratio);
   detail::expect_noise_of(caller, noise, plan.units(), "mask patch");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask patch_aligned_mask(int64_t batch, torch::ExpandingArray<2> image_size,
@@ -319,6 +333,9 @@ inline at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2>
   const int64_t grid_w = grid->at(1);
   detail::expect_grid(caller, grid_h, grid_w);
   detail::expect_positive(caller, "scale", scale);
+  TORCH_CHECK(scale <= detail::most_tokens / std::max(grid_h, grid_w), caller,
+              ": expected a finer grid with sides of at most ", detail::most_tokens, ", got ",
+              grid_h, "x", grid_w, " times ", scale);
   TORCH_CHECK(mask.dim() == 2 && mask.size(1) == grid_h * grid_w, caller,
               ": expected mask of shape [N,", grid_h * grid_w, "] for a grid of ", grid_h, "x",
               grid_w, ", got ", mask.sizes());

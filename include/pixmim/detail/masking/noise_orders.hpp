@@ -107,6 +107,7 @@ class NoiseOrders {
   /// False if that would be slow.
   bool sort_by_buckets() {
     const std::size_t size = values_.size();
+    if (size == 0) return true;
     const std::size_t buckets = first_of_.size() - 1;
     Value low = values_[0];
     Value high = values_[0];

@@ -30,6 +30,7 @@ at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& m
                                   const TokenOrder& order);
 
 inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, SplitWish wish) {
+  expect_order(order);
   SplitTokens result;
   if (wish != SplitWish::HiddenSum) result.visible = keep_rows(full, order);
   if (wish != SplitWish::Visible) result.hidden_sum = sum_of_masked_rows(full, order);

@@ -13,19 +13,27 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-inline void expect_one_count(const char* caller, const TokenMask& mask) {
-  TORCH_CHECK(mask.ids_keep.defined(), caller,
+/// Throws unless the ids have fitting shapes; on the CPU what they are is looked at, too, where tokens
+/// are moved by them.
+inline void expect_ids(const char* caller, const TokenMask& mask) {
+  const at::Tensor& ids_keep = mask.ids_keep;
+  const at::Tensor& ids_restore = mask.ids_restore;
+  TORCH_CHECK(ids_keep.defined(), caller,
               ": expected a mask that keeps one number of tokens in every sample, got one that "
               "keeps different numbers (BlockMaskOptions::exact(true) makes them equal)");
-}
-
-inline TokenOrder order_of(const char* caller, const TokenMask& mask) {
-  const auto keep = mask.ids_keep.sizes();
-  const auto restore = mask.ids_restore.sizes();
+  expect_on_device(caller, "ids_restore", ids_restore, "ids_keep", ids_keep.device());
+  TORCH_CHECK_TYPE(ids_keep.scalar_type() == at::kLong && ids_restore.scalar_type() == at::kLong,
+                   caller, ": expected ids_keep and ids_restore of dtype int64, got ",
+                   ids_keep.scalar_type(), " and ", ids_restore.scalar_type());
+  const auto keep = ids_keep.sizes();
+  const auto restore = ids_restore.sizes();
   TORCH_CHECK(
       keep.size() == 2 && restore.size() == 2 && keep[0] == restore[0] && keep[1] <= restore[1],
       caller, ": expected ids_keep [N,K] and ids_restore [N,L] with K <= L, got ", keep, " and ",
       restore);
+}
+
+inline TokenOrder order_of(const TokenMask& mask) {
   return {mask.ids_keep.contiguous(), mask.ids_restore.contiguous()};
 }
 
@@ -33,22 +41,21 @@ inline TokenOrder order_of(const char* caller, const TokenMask& mask) {
 
 inline at::Tensor TokenMask::visible(const at::Tensor& tokens) const {
   constexpr auto caller = "TokenMask::visible";
-  detail::expect_one_count(caller, *this);
+  detail::expect_ids(caller, *this);
   detail::expect_on_device(caller, "tokens", tokens, "the mask", ids_keep.device());
   TORCH_CHECK(tokens.dim() >= 2 && tokens.size(0) == ids_restore.size(0) &&
                   tokens.size(1) == ids_restore.size(1),
               caller, ": expected tokens of shape [", ids_restore.size(0), ",", ids_restore.size(1),
               ",D], got ", tokens.sizes());
   if (!tokens.is_cpu()) return detail::pick_rows(tokens, ids_keep);
-  return detail::differentiable_split(tokens, detail::order_of(caller, *this),
-                                      detail::SplitWish::Visible)
+  return detail::differentiable_split(tokens, detail::order_of(*this), detail::SplitWish::Visible)
       .visible;
 }
 
 inline at::Tensor TokenMask::restore(const at::Tensor& visible,
                                      const at::Tensor& mask_token) const {
   constexpr auto caller = "TokenMask::restore";
-  detail::expect_one_count(caller, *this);
+  detail::expect_ids(caller, *this);
   detail::expect_on_device(caller, "visible", visible, "the mask", ids_keep.device());
   detail::expect_on_device(caller, "mask_token", mask_token, "the mask", ids_keep.device());
   const int64_t samples = ids_restore.size(0);
@@ -63,7 +70,7 @@ inline at::Tensor TokenMask::restore(const at::Tensor& visible,
   if (!visible.is_cpu()) return detail::restore_by_operators(visible, hidden, ids_restore);
   const auto dtype = c10::promoteTypes(visible.scalar_type(), mask_token.scalar_type());
   return detail::differentiable_restore(visible.to(dtype), hidden.to(dtype),
-                                        detail::order_of(caller, *this));
+                                        detail::order_of(*this));
 }
 
 }  // namespace v0
