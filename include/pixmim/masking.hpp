@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mask makers: random (MAE), joint (LSMAE), grid (Hiera, Pixio), blockwise (BEiT), patch-aligned
-// (SimMIM).
+// (SimMIM), and masks of what a trainer has already.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -47,6 +47,28 @@ TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
 /// Source:  MAE models_mae.py random_masking, whose argsort leaves the order of equal values open.
 /// Example: auto mask = pixmim::mask_from_noise(at::rand({64, 196}), 0.75);
 TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
+
+/// The TokenMask of a mask that a trainer has already.
+///
+/// Shape:   masked [N,L]; every sample masks as many tokens as the others. ids_keep in order of position.
+/// Dtype:   bool, or real numbers of 0 and 1: true or 1 = masked.
+/// Device:  that of `masked`. Waits for it: how many are masked has to be known on the host.
+/// Throws:  c10::Error on another shape or dtype, on another number, more than 2^24 tokens, or if a
+///          sample masks more or fewer tokens than the first: the message says which one.
+/// Example: auto mask = pixmim::token_mask(bool_masked_pos);
+///          auto latent = encoder(mask.visible(patch_embed(images) + pos_embed));
+TokenMask token_mask(const at::Tensor& masked);
+
+/// The TokenMask of ids that a trainer has already. Of MAE's `ids_shuffle` [N,L] these are the first K:
+/// `ids_shuffle.slice(1, 0, K)`.
+///
+/// Shape:   ids_keep [N,K] int64, the positions of the kept tokens among `tokens`, in any order; `visible`
+///          keeps it. Masked tokens are in order of position.
+/// Device:  that of `ids_keep`.
+/// Throws:  c10::Error on another shape or dtype or more than 2^24 tokens; on the CPU also if an id is out
+///          of range, or twice in a sample.
+/// Example: auto mask = pixmim::mask_from_ids(ids_shuffle.slice(1, 0, len_keep), 196);
+TokenMask mask_from_ids(const at::Tensor& ids_keep, int64_t tokens);
 
 /// Noise that depends on the seed and on each sample's own number and epoch alone, not on the batch
 /// that it is in, the worker or the rank: the masks of a run that is resumed, or spread anew.
@@ -131,6 +153,18 @@ struct BlockMaskOptions {
 TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
                      const BlockMaskOptions& block_options, const at::TensorOptions& options = {},
                      std::optional<at::Generator> generator = std::nullopt);
+
+/// The block masks of samples, each of which depends on the seed and on its sample's own number and epoch
+/// alone, as `keyed_noise` does for the other makers.
+///
+/// Shape:   index [N] and epoch [N] (or [], one for all) int64 >= 0, on the CPU; mask [N,grid_h*grid_w].
+/// Device:  that of `options`; drawn on the host.
+/// Random:  Philox4x32-10, the stream of `keyed_noise`.
+/// Throws:  also as `keyed_noise`.
+/// Example: auto mask = pixmim::block_mask(batch.index, batch.epoch, 14, 14, 75, /*seed=*/0, device);
+TokenMask block_mask(const at::Tensor& index, const at::Tensor& epoch, int64_t grid_h,
+                     int64_t grid_w, const BlockMaskOptions& block_options, uint64_t seed,
+                     const at::TensorOptions& options = {});
 
 /// Hides squares of `mask_patch` pixels, for a model whose patches are smaller.
 ///

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/rand.h>
 #include <c10/core/Device.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
@@ -14,7 +15,9 @@
 
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/masking/engine.hpp"
+#include "pixmim/detail/masking/given_masks.hpp"
 #include "pixmim/detail/masking/operators.hpp"
+#include "pixmim/detail/masking/sample_keys.hpp"
 #include "pixmim/detail/masking/upsample.hpp"
 #include "pixmim/detail/random.hpp"
 
@@ -86,8 +89,10 @@ inline std::array<int64_t, 2> mask_patch_grid(const char* caller,
   return {height / mask_patch, width / mask_patch};
 }
 
-inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens) {
-  constexpr auto caller = "block_mask";
+inline PaintPlan paint_plan(const char* caller, int64_t grid_h, int64_t grid_w,
+                            const BlockMaskOptions& options) {
+  expect_grid(caller, grid_h, grid_w);
+  const int64_t tokens = grid_h * grid_w;
   TORCH_CHECK(options.num_masking_patches() >= 0 && options.num_masking_patches() <= tokens, caller,
               ": expected num_masking_patches in [0, ", tokens, "], got ",
               options.num_masking_patches());
@@ -101,17 +106,15 @@ inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens
               ": expected a finite min_aspect > 0, got ", min_aspect);
   TORCH_CHECK(max_aspect >= min_aspect && std::isfinite(max_aspect), caller,
               ": expected a finite max_aspect >= min_aspect, ", min_aspect, ", got ", max_aspect);
-}
-
-/// Numbers >= 0 on the CPU.
-inline void expect_sample_numbers(const char* caller, const char* name, const at::Tensor& numbers) {
-  expect_defined(caller, name, numbers);
-  TORCH_CHECK(numbers.device().is_cpu(), caller, ": expected ", name, " on the CPU, got ",
-              numbers.device());
-  TORCH_CHECK_TYPE(numbers.scalar_type() == at::kLong, caller, ": expected ", name,
-                   " of dtype int64, got ", numbers.scalar_type());
-  TORCH_CHECK(numbers.numel() == 0 || numbers.min().item<int64_t>() >= 0, caller, ": expected ",
-              name, " >= 0, got ", numbers.min().item<int64_t>());
+  const int64_t count = options.num_masking_patches();
+  return {grid_h,
+          grid_w,
+          count,
+          options.min_num_patches(),
+          options.max_num_patches().value_or(count),
+          min_aspect,
+          max_aspect,
+          options.exact()};
 }
 
 /// How many of `count` stay. MAE truncates in double: no rounding, no float32 ratio.
@@ -178,30 +181,15 @@ TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
 inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
                               uint64_t seed) {
   constexpr auto caller = "keyed_noise";
-  detail::expect_sample_numbers(caller, "index", index);
-  detail::expect_sample_numbers(caller, "epoch", epoch);
-  TORCH_CHECK(index.dim() == 1, caller, ": expected index of shape [N], got ", index.sizes());
-  TORCH_CHECK(epoch.dim() == 0 || epoch.sizes() == index.sizes(), caller,
-              ": expected epoch of the shape of index, ", index.sizes(), ", or [], got ",
-              epoch.sizes());
+  const detail::SampleKeys keys(caller, index, epoch, seed);
   detail::expect_tokens(caller, tokens);
-  constexpr int64_t epochs_allowed = int64_t{1} << 32;
-  TORCH_CHECK(epoch.numel() == 0 || epoch.max().item<int64_t>() < epochs_allowed, caller,
-              ": expected an epoch below 2^32, got ", epoch.max().item<int64_t>());
-
-  const at::Tensor indices = index.contiguous();
-  const at::Tensor epochs = epoch.expand(index.sizes()).contiguous();
-  at::Tensor noise = at::empty({index.size(0), tokens}, at::kFloat);
-  const auto* const numbers = indices.const_data_ptr<int64_t>();
-  const auto* const epoch_numbers = epochs.const_data_ptr<int64_t>();
+  at::Tensor noise = at::empty({keys.samples(), tokens}, at::kFloat);
   auto* const values = noise.mutable_data_ptr<float>();
   detail::parallel_for(
-      index.size(0), detail::samples_a_part(tokens), [&](int64_t begin, int64_t end) {
+      keys.samples(), detail::samples_a_part(tokens), [&](int64_t begin, int64_t end) {
         std::vector<uint32_t> words = detail::room_for_words(tokens);
         for (int64_t n = begin; n < end; ++n) {
-          detail::philox_words(detail::mask_stream(seed, static_cast<uint64_t>(numbers[n]),
-                                                   static_cast<uint32_t>(epoch_numbers[n])),
-                               tokens, words.data());
+          detail::philox_words(keys.stream(n), tokens, words.data());
           // As many bits as a float holds: an int holds them, and is converted faster than an unsigned.
           for (int64_t i = 0; i < tokens; ++i) {
             const auto bits = static_cast<int32_t>(words[static_cast<std::size_t>(i)] >> 8);
@@ -219,6 +207,36 @@ inline TokenMask mask_from_noise(const at::Tensor& noise, double ratio) {
   const int64_t tokens = noise.size(1);
   detail::expect_tokens(caller, tokens);
   return detail::masks_from_noise(noise, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
+}
+
+inline TokenMask token_mask(const at::Tensor& masked) {
+  constexpr auto caller = "token_mask";
+  detail::expect_defined(caller, "masked", masked);
+  TORCH_CHECK_TYPE(!masked.is_complex(), caller, ": expected a mask of a real dtype, got ",
+                   masked.scalar_type());
+  TORCH_CHECK(masked.dim() == 2, caller, ": expected a mask of shape [N,L], got ", masked.sizes());
+  detail::expect_tokens(caller, masked.size(1));
+  const c10::NoGradGuard no_grad;
+  const c10::DeviceGuard device_guard(masked.device());
+  const at::Tensor hidden = masked.ne(0);
+  const at::Tensor strange = masked.masked_select(masked.ne(hidden));
+  TORCH_CHECK_VALUE(strange.numel() == 0, caller,
+                    ": expected a mask of 0 (kept) and 1 (masked), got ",
+                    strange[0].item<double>());
+  return detail::mask_of_hidden(caller, hidden);
+}
+
+inline TokenMask mask_from_ids(const at::Tensor& ids_keep, int64_t tokens) {
+  constexpr auto caller = "mask_from_ids";
+  detail::expect_defined(caller, "ids_keep", ids_keep);
+  TORCH_CHECK_TYPE(ids_keep.scalar_type() == at::kLong, caller,
+                   ": expected ids_keep of dtype int64, got ", ids_keep.scalar_type());
+  detail::expect_tokens(caller, tokens);
+  TORCH_CHECK(ids_keep.dim() == 2 && ids_keep.size(1) <= tokens, caller,
+              ": expected ids_keep of shape [N,K] with K <= ", tokens, " tokens, got ",
+              ids_keep.sizes());
+  const c10::DeviceGuard device_guard(ids_keep.device());
+  return detail::mask_of_kept(caller, ids_keep, tokens);
 }
 
 inline TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
@@ -278,26 +296,22 @@ inline TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
                             std::optional<at::Generator> generator) {
   constexpr auto caller = "block_mask";
   detail::expect_not_negative(caller, "batch", batch);
-  detail::expect_grid(caller, grid_h, grid_w);
-  detail::expect_block_options(block_options, grid_h * grid_w);
-  detail::GeneratorBits bits(caller, generator);
+  const auto plan = detail::paint_plan(caller, grid_h, grid_w, block_options);
+  const uint64_t seed = detail::GeneratorBits(caller, generator)();
+  const auto stream_of = [seed](int64_t sample) {
+    return detail::mask_stream(seed, static_cast<uint64_t>(sample), 0);
+  };
+  return detail::painted_masks_on_cpu(stream_of, batch, plan).to(options.device());
+}
 
-  detail::PaintPlan plan = {};
-  plan.grid_h = grid_h;
-  plan.grid_w = grid_w;
-  plan.count = block_options.num_masking_patches();
-  plan.min_area = block_options.min_num_patches();
-  plan.max_area = block_options.max_num_patches().value_or(plan.count);
-  plan.min_aspect = block_options.min_aspect();
-  plan.max_aspect = block_options.max_aspect().value_or(1 / plan.min_aspect);
-  plan.exact = block_options.exact();
-  const c10::NoGradGuard no_grad;
-  const TokenMask drawn = detail::painted_masks_on_cpu(bits(), batch, plan);
-  TokenMask result;
-  result.mask = drawn.mask.to(options.device());
-  result.ids_restore = drawn.ids_restore.to(options.device());
-  if (drawn.ids_keep.defined()) result.ids_keep = drawn.ids_keep.to(options.device());
-  return result;
+inline TokenMask block_mask(const at::Tensor& index, const at::Tensor& epoch, int64_t grid_h,
+                            int64_t grid_w, const BlockMaskOptions& block_options, uint64_t seed,
+                            const at::TensorOptions& options) {
+  constexpr auto caller = "block_mask";
+  const detail::SampleKeys keys(caller, index, epoch, seed);
+  const auto plan = detail::paint_plan(caller, grid_h, grid_w, block_options);
+  const auto stream_of = [&keys](int64_t sample) { return keys.stream(sample); };
+  return detail::painted_masks_on_cpu(stream_of, keys.samples(), plan).to(options.device());
 }
 
 inline TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,

@@ -168,6 +168,28 @@ inline at::Tensor restore_rows(const at::Tensor& visible, const at::Tensor& mask
   return result;
 }
 
+/// tokens [N,L,..] with mask_token [..], of one dtype, where hidden [N,L] bool says so.
+inline at::Tensor fill_rows(const at::Tensor& tokens, const at::Tensor& mask_token,
+                            const at::Tensor& hidden) {
+  at::Tensor result = empty_in_large_pages(tokens.sizes(), tokens.scalar_type());
+  if (result.numel() == 0) return result;
+  const at::Tensor source = with_whole_rows(tokens);
+  const Rows from(source);
+  const at::Tensor filling = mask_token.resolve_conj().resolve_neg().contiguous();
+  const auto* const filling_row = static_cast<const char*>(filling.const_data_ptr());
+  const at::Tensor whole = hidden.contiguous();
+  const auto* const is_hidden = whole.const_data_ptr<bool>();
+  auto* const to = static_cast<char*>(result.mutable_data_ptr());
+  parallel_for(hidden.numel(), rows_a_part(from.bytes()), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const char* row =
+          is_hidden[i] ? filling_row : from.row(i / tokens.size(1), i % tokens.size(1));
+      copy_row(row, from.bytes(), to + i * from.bytes());
+    }
+  });
+  return result;
+}
+
 /// Where sums of elements are kept.
 template <typename Element>
 struct SumOf {
@@ -233,7 +255,7 @@ inline at::Tensor sum_of_masked_rows(const at::Tensor& full, const TokenOrder& o
       return at::view_as_complex(sum_of_masked_rows(at::view_as_real(full.resolve_conj()), order));
     default:
       TORCH_CHECK_TYPE(false,
-                       "TokenMask::restore: expected a gradient of float16, bfloat16, "
+                       "TokenMask: expected a gradient of float16, bfloat16, "
                        "float32, float64, complex64 or complex128, got ",
                        full.scalar_type());
   }
