@@ -119,18 +119,16 @@ class NoiseOrders {
     }
     // Two finite values may be further apart than any number says.
     const Value range = high - low;
-    const auto count = static_cast<Value>(buckets);
-    const Value scale = count / range;
+    const Value scale = static_cast<Value>(buckets) / range;
     if (!std::isfinite(sum) || !std::isfinite(range) || !std::isfinite(scale)) return false;
 
     // Larger values are in no earlier bucket: every step rounds without changing an order.
     std::fill(first_of_.begin(), first_of_.end(), 0);
-    const auto last = static_cast<int32_t>(buckets - 1);
+    const auto last = static_cast<uint32_t>(buckets - 1);
     for (std::size_t i = 0; i < size; ++i) {
-      // In this order of arguments `count` stands for what is not a number, should a compiler that was
-      // told of finite numbers alone have dropped the checks.
-      const Value place = std::min(count, (values_[i] - low) * scale);
-      bucket_of_[i] = static_cast<uint32_t>(std::min(static_cast<int32_t>(place), last));
+      const auto bucket = static_cast<int32_t>((values_[i] - low) * scale);
+      // Without a sign: within memory even where -ffast-math has dropped the checks above.
+      bucket_of_[i] = std::min(static_cast<uint32_t>(bucket), last);
     }
     for (std::size_t i = 0; i < size; ++i) ++first_of_[bucket_of_[i] + 1];
     for (std::size_t b = 1; b < buckets; ++b) first_of_[b] += first_of_[b - 1];
