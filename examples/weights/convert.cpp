@@ -118,16 +118,20 @@ void convert(const Arguments& arguments) {
   TORCH_CHECK(ends_with(arguments.output, ".safetensors") || ends_with(arguments.output, ".pth"),
               "expected an output that ends in .safetensors or .pth, got ", arguments.output);
 
-  weights::Renamed native = weights::to_native(input.tensors, from);
+  // What is to be left out need not be sound: it goes before anything is asked of it.
+  const bool encoder_only = arguments.encoder_only || !weights::has_decoder(arguments.to);
+  weights::Renamed native = weights::to_native(input.tensors, from, encoder_only);
   if (const auto grid = wanted_grid(arguments, native.tensors)) {
     weights::resize_positions(native.tensors, *grid, parse_grid(arguments.from_grid));
     std::printf("  positions: of a grid of %s\n", weights::text(*grid).c_str());
   }
   report(native);
-  const auto output = weights::from_native(native.tensors, arguments.to, arguments.encoder_only);
+  const auto output = weights::from_native(native.tensors, arguments.to, encoder_only);
   report(output);
   for (const auto& name : input.ignored) std::printf("  left out: %s, no tensor\n", name.c_str());
-  for (const auto& [pattern, count] : by_pattern(output.dropped)) {
+  auto dropped = native.dropped;
+  dropped.insert(dropped.end(), output.dropped.begin(), output.dropped.end());
+  for (const auto& [pattern, count] : by_pattern(dropped)) {
     std::printf("  left out: %s (%lld)\n", pattern.c_str(), static_cast<long long>(count));
   }
   for (const auto& pattern : output.missing) std::printf("  missing: %s\n", pattern.c_str());

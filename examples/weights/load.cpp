@@ -7,6 +7,7 @@
 #include <fstream>
 #include <utility>
 
+#include "weights/key_bias.hpp"
 #include "weights/names.hpp"
 #include "weights/naming_the_file.hpp"
 #include "weights/safetensors.hpp"
@@ -35,10 +36,17 @@ Tensors tensors_of(const torch::nn::Module& module) {
   return tensors;
 }
 
+bool ends_with(std::string_view text, std::string_view ending) {
+  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
 bool holds_positions(const std::string& name) {
-  constexpr std::string_view ending = "pos_embed";
-  return name.size() >= ending.size() &&
-         name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+  return ends_with(name, "pos_embed");
+}
+
+/// Buffers that the module has made itself, and that many files leave out.
+bool follows_from_the_grid(const std::string& name) {
+  return ends_with(name, "relative_position_index");
 }
 
 /// `given`, for the grid that `wanted` has.
@@ -84,10 +92,10 @@ Weights read_file(const std::filesystem::path& path) {
                ": it is neither safetensors nor a file of torch.save (zip archive or pickle)"));
 }
 
-LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,
-                     const LoadOptions& options) {
+LoadReport load_into(torch::nn::Module& module, const Tensors& given, const LoadOptions& options) {
   const torch::NoGradGuard no_grad;
   const Tensors wanted = tensors_of(module);
+  const Tensors tensors = biases_as_in(wanted, given);
   LoadReport report;
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
@@ -99,6 +107,7 @@ LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,
       continue;
     }
     const auto found = tensors.find(name);
+    if (found == tensors.end() && follows_from_the_grid(name)) continue;
     if (found == tensors.end()) {
       missing.push_back(name);
       continue;
@@ -141,7 +150,7 @@ LoadReport initialize(torch::nn::Module& module, const std::filesystem::path& pa
   const Tensors given = read_file(path).tensors;
   return naming_the_file(path, [&] {
     const std::string scheme = detect_scheme(given);
-    const Tensors native = to_native(given, scheme).tensors;
+    const Tensors native = to_native(given, scheme, options.encoder_only()).tensors;
     // A module may have names of its own, which its file has as well.
     const Tensors wanted = tensors_of(module);
     const bool own = common_names(given, wanted) > common_names(native, wanted);
