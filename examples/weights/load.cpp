@@ -4,10 +4,11 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
+#include "weights/file_kind.hpp"
 #include "weights/key_bias.hpp"
+#include "weights/mapped_file.hpp"
 #include "weights/names.hpp"
 #include "weights/naming_the_file.hpp"
 #include "weights/safetensors.hpp"
@@ -77,19 +78,21 @@ std::size_t common_names(const Tensors& a, const Tensors& b) {
 }  // namespace
 
 Weights read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  char start[9] = {};
-  file.read(start, sizeof start);
-  TORCH_CHECK(file.gcount() > 0, path.string(), ": it cannot be read, or is empty");
-  // The header of safetensors is a JSON object behind its size.
-  if (file.gcount() == sizeof start && start[8] == '{' && std::string_view(start, 2) != "PK") {
-    return read_safetensors(path);
-  }
-  if (std::string_view(start, 2) == "PK" || start[0] == '\x80') return read_torch_file(path);
-  C10_THROW_ERROR(
-      Error,
-      c10::str(path.string(),
-               ": it is neither safetensors nor a file of torch.save (zip archive or pickle)"));
+  return naming_the_file(path, [&path] {
+    const auto file = MappedFile::open(path);
+    switch (kind_of(file->bytes())) {
+      case FileKind::Safetensors:
+        return read_safetensors(file);
+      case FileKind::Zip:
+      case FileKind::Pickle:
+        return read_torch_file(file);
+      case FileKind::Other:
+        break;
+    }
+    C10_THROW_ERROR(Error, c10::str("it is neither safetensors nor a file of torch.save (zip "
+                                    "archive or pickle); it seems to be ",
+                                    seems_to_be(file->bytes())));
+  });
 }
 
 LoadReport load_into(torch::nn::Module& module, const Tensors& given, const LoadOptions& options) {

@@ -14,8 +14,8 @@
 namespace weights {
 
 /// Reads any file: .safetensors, .pth of torch.save, pretrain's checkpoint.pt. What it is shows in
-/// its first bytes, not in its name. Throws c10::Error, naming the file, if it is none of them or
-/// damaged.
+/// its first bytes, not in its name. Throws c10::Error, naming the file, if it is damaged or none of
+/// them, and says what it seems to be.
 Weights read_file(const std::filesystem::path& path);
 
 /// `LoadOptions().encoder_only(true)`

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
+#include "weights/mapped_file.hpp"
 #include "weights/tensors.hpp"
 
 namespace weights {
@@ -26,6 +28,9 @@ namespace weights {
 ///     const weights::Weights weights = weights::read_torch_file("mae_pretrain_vit_base.pth");
 ///     weights.tensors.at("blocks.0.attn.qkv.weight");
 Weights read_torch_file(const std::filesystem::path& path);
+
+/// The same of a file that is open already, without its path in messages.
+Weights read_torch_file(const std::shared_ptr<MappedFile>& file);
 
 /// Writes what torch.load(path, weights_only=True) reads as {key: OrderedDict of the tensors}, or
 /// as that OrderedDict if `key` is empty. Whole or not at all.

@@ -192,11 +192,49 @@ TEST_CASE("files are known by their first bytes", "[weights]") {
   CHECK(weights::read_file(path).tensors.size() == 1);
   weights::write_torch_file(path, {{"a", torch::ones(2)}}, "model");
   CHECK(weights::read_file(path).tensors.size() == 1);
-  for (const char* bytes : {"x", "a text of some length", "\x89PNG\r\n\x1a\n and so on"}) {
-    files::write(path, bytes);
-    CHECK_THAT(support::error_of([&] { weights::read_file(path); }),
-               ContainsSubstring("neither safetensors nor"));
+  // A name says nothing.
+  const auto misleading = folder.path() / "weights.safetensors";
+  weights::write_torch_file(misleading, {{"a", torch::ones(2)}}, "model");
+  CHECK(weights::read_file(misleading).tensors.size() == 1);
+  // The size of a header may begin as a zip archive or a pickle does.
+  for (const uint64_t size : {uint64_t{0x04034b50 & 0xffff}, uint64_t{0x80}, uint64_t{0x0280}}) {
+    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    files::write(path, files::bytes_of(size) + header +
+                           std::string(static_cast<std::size_t>(size) - header.size(), ' ') + "x");
+    CHECK(weights::read_file(path).tensors.size() == 1);
   }
+}
+
+TEST_CASE("other files are refused with what they seem to be", "[weights]") {
+  const support::TemporaryFolder folder;
+  const auto path = folder.path() / "weights.pth";
+  std::string tar(512, '\0');
+  tar.replace(0, 7, "sys_info").replace(257, 5, "ustar");
+  for (const auto& [bytes, what] : std::vector<std::pair<std::string, std::string>>{
+           {"x", "a text"},
+           {"a text of some length", "a text"},
+           {"\x89PNG\r\n\x1a\n and so on", "a PNG image"},
+           {tar, "a tar archive"},
+           {"\n<!DOCTYPE html><html><head>404", "a web page"},
+           {"<HTML lang=en>", "a web page"},
+           {"\x1f\x8b\x08 packed", "gzip"},
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:", "Git LFS"},
+           {R"({"metadata": {}, "weight_map": {}})", "index of a model in several files"},
+           {"\x89HDF\r\n\x1a\n", "HDF5"},
+           {"(dp0\nS'model'\n", "protocol 0"},
+           {std::string(4096, '\0'), "zeros"},
+           {"PK\x05\x06" + std::string(18, '\0'), "zip archive without files"},
+           {"\x01\x02\x03", "of another format"}}) {
+    files::write(path, bytes);
+    const std::string error = support::error_of([&] { weights::read_file(path); });
+    CHECK_THAT(error, ContainsSubstring("weights.pth"));
+    CHECK_THAT(error, ContainsSubstring("neither safetensors nor"));
+    CHECK_THAT(error, ContainsSubstring(what));
+  }
+  // Pickles of others.
+  files::write(path, "\x80\x04}.");
+  CHECK_THAT(support::error_of([&] { weights::read_file(path); }),
+             ContainsSubstring("none of torch.save"));
   CHECK_THAT(support::error_of([&] { weights::read_file(folder.path() / "none"); }),
-             ContainsSubstring("cannot be read"));
+             ContainsSubstring("cannot be opened"));
 }
