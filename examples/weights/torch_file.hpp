@@ -18,7 +18,8 @@ namespace weights {
 /// The state dict is what stands under `state_dict`, `model` or `module`, else the outermost dict.
 /// What stands beside it (optimizer, args, epoch) is looked over, and nothing in the file is ever
 /// called: classes and functions are names, those not on a short list (tensors, their storages and
-/// dtypes, OrderedDict, argparse.Namespace, numpy's numbers, ...) are refused by name. Tensors may
+/// dtypes, OrderedDict, argparse.Namespace, paths, numpy's numbers, configurations of yacs and
+/// OpenMMLab, ...) are refused by name. Tensors may
 /// be of every dtype, share storages and have strides.
 ///
 /// Throws c10::Error, naming the file, for all that is malformed: compressed or cut zips, sizes and
