@@ -63,7 +63,7 @@ at::Tensor fitted(const std::string& name, const at::Tensor& given, const at::Te
       encoder && options.from_grid() ? options.from_grid() : square_grid(given.size(1));
   const auto to = encoder && options.grid() ? options.grid() : square_grid(wanted.size(1));
   if (!from || !to) return given;
-  return resize_position_embedding(given, *from, *to);
+  return fit_positions(name, given, *from, *to);
 }
 
 bool all_for_pretraining_only(const std::vector<std::string>& names) {

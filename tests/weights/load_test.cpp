@@ -10,6 +10,7 @@
 #include "support/errors.hpp"
 #include "support/golden.hpp"
 #include "support/temporary_folder.hpp"
+#include "vit/position_embedding.hpp"
 #include "weights/load.hpp"
 #include "weights/names.hpp"
 #include "weights/position_embedding.hpp"
@@ -154,6 +155,54 @@ TEST_CASE("positions are resized as the official MAE does", "[weights]") {
     CHECK(difference <= 1e-6);
   }
   CHECK(weights::resize_position_embedding(golden["in"], {14, 14}, {14, 14}).is_same(golden["in"]));
+}
+
+TEST_CASE("fixed positions of a decoder are made anew", "[weights]") {
+  // The official MAE's for 7x7, from those of 14x14.
+  const auto expected = support::golden("patches_loss_pos_embed_7x7_d64")["expected"];
+  const auto large = vit::sincos_2d(64, 14, 14).unsqueeze(0);
+  weights::Tensors tensors = {{"pos_embed", large}, {"decoder_pos_embed", large}};
+  weights::resize_positions(tensors, {7, 7});
+  CHECK(support::largest_difference(tensors.at("decoder_pos_embed").squeeze(0), expected) <= 1e-6);
+  // The encoder's is resized, as in the official fine-tuning.
+  CHECK(at::equal(tensors.at("pos_embed"),
+                  weights::resize_position_embedding(large, {14, 14}, {7, 7})));
+  // A learnt one is resized.
+  const auto learnt = torch::randn({1, 50, 192});
+  tensors = {{"pos_embed", learnt}, {"decoder_pos_embed", learnt}};
+  weights::resize_positions(tensors, {9, 5});
+  CHECK(at::equal(tensors.at("decoder_pos_embed"),
+                  weights::resize_position_embedding(learnt, {7, 7}, {9, 5})));
+
+  // In 16 bits, and in OpenMMLab's order, known by OpenMMLab's own.
+  const auto theirs =
+      support::golden("pixmim_openmmlab_tiny").below("state.").at("neck.decoder_pos_embed");
+  const int64_t dim = theirs.size(2);
+  const auto side = weights::square_grid(theirs.size(1));
+  REQUIRE(side.has_value());
+  const auto wider = vit::sincos_2d(dim, 3, 11, 1);
+  const auto wanted = at::cat({wider.slice(1, dim / 2), wider.slice(1, 0, dim / 2)}, 1);
+  for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const auto made = weights::fit_positions("decoder_pos_embed", theirs.to(dtype), *side, {3, 11});
+    CHECK(files::same(made, wanted.unsqueeze(0).to(dtype)));
+  }
+
+  // Into a module of another size: what that module starts with.
+  auto target = tiny(48);
+  const auto own = target->decoder_pos_embed.detach().clone();
+  weights::load_into(*target, tensors_of(*tiny()));
+  CHECK(at::allclose(target->decoder_pos_embed, own, 0, 1e-6));
+}
+
+TEST_CASE("positions that belong to one grid are not resized", "[weights]") {
+  weights::Tensors simmim = {{"encoder.pos_embed", torch::randn({1, 17, 8})}};
+  weights::resize_positions(simmim, {6, 6});
+  CHECK(simmim.at("encoder.pos_embed").size(1) == 37);
+  simmim["encoder.rel_pos_bias.relative_position_bias_table"] = torch::zeros({52, 3});
+  CHECK_THAT(support::error_of([&] {
+               weights::resize_positions(simmim, {4, 4});
+             }),
+             ContainsSubstring("relative positions"));
 }
 
 TEST_CASE("grids that are no squares are named", "[weights]") {
