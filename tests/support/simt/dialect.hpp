@@ -5,9 +5,12 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include <array>
 #include <bitset>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "support/simt/grid.hpp"
@@ -143,6 +146,9 @@ inline uint32 ballot(bool condition, const char* file = __builtin_FILE(),
 
 inline int32 count_bits(uint32 word) {
   return static_cast<int32>(std::bitset<32>(word).count());
+}
+inline uint32 float_bits(float value) {
+  return c10::detail::fp32_to_bits(value);
 }
 inline uint32 multiply_high(uint32 a, uint32 b) {
   return static_cast<uint32>(static_cast<uint64>(a) * b >> 32);

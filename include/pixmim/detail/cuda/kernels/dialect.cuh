@@ -83,6 +83,9 @@ PIXMIM_DEVICE uint32 ballot(bool condition) {
 PIXMIM_DEVICE int32 count_bits(uint32 word) {
   return __popc(word);
 }
+PIXMIM_DEVICE uint32 float_bits(float value) {
+  return __float_as_uint(value);
+}
 PIXMIM_DEVICE uint32 multiply_high(uint32 a, uint32 b) {
   return __umulhi(a, b);
 }

@@ -56,9 +56,10 @@ PIXMIM_DEVICE void copy_row(Global<const Word> from, int64 words, const RowLanes
 
 /// to[n][k] = tokens[n][ids_keep[n][k]]: `rows` = N K rows of `words`. Steps are in words.
 template <class Word>
-PIXMIM_KERNEL(256) keep_rows(Global<const Word> tokens, int64 sample_step, int64 row_step,
-                             Global<const int64> ids_keep, int32 token_count, int32 kept,
-                             int32 rows, int64 words, int32 lanes_log2, Global<Word> to) {
+PIXMIM_KERNEL(256)
+keep_rows(Global<const Word> tokens, int64 sample_step, int64 row_step,
+          Global<const int64> ids_keep, int32 token_count, int32 kept, int32 rows, int64 words,
+          int32 lanes_log2, Global<Word> to) {
   const RowLanes at = row_lanes(lanes_log2);
   if (at.row >= rows) return;
   const int32 row = static_cast<int32>(at.row);
@@ -71,10 +72,11 @@ PIXMIM_KERNEL(256) keep_rows(Global<const Word> tokens, int64 sample_step, int64
 /// to[n][l] = visible[n][ids_restore[n][l]] where that is a kept row, else `hidden`, or zeros if that is
 /// null: `rows` = N L rows of `words`.
 template <class Word>
-PIXMIM_KERNEL(256) restore_rows(Global<const Word> visible, int64 sample_step, int64 row_step,
-                                Global<const Word> hidden, Global<const int64> ids_keep,
-                                Global<const int64> ids_restore, int32 token_count, int32 kept,
-                                int32 rows, int64 words, int32 lanes_log2, Global<Word> to) {
+PIXMIM_KERNEL(256)
+restore_rows(Global<const Word> visible, int64 sample_step, int64 row_step,
+             Global<const Word> hidden, Global<const int64> ids_keep,
+             Global<const int64> ids_restore, int32 token_count, int32 kept, int32 rows,
+             int64 words, int32 lanes_log2, Global<Word> to) {
   const RowLanes at = row_lanes(lanes_log2);
   if (at.row >= rows) return;
   const int32 row = static_cast<int32>(at.row);
@@ -110,10 +112,10 @@ PIXMIM_DEVICE float to_sum(Element value) {
 /// sums[n * sums_a_sample + s] = the sum of those masked rows of full[n] that are among the `rows_a_sum`
 /// from s * rows_a_sum on: `sums_count` = N * sums_a_sample rows of `packs` packs. Steps are in packs.
 template <class Element, int32 pack, class Sum>
-PIXMIM_KERNEL(256) sum_masked_rows(Global<const Pack<Element, pack>> full, int64 sample_step,
-                                   int64 row_step, Global<const int64> ids_restore,
-                                   int32 token_count, int32 kept, int32 rows_a_sum,
-                                   int32 sums_a_sample, int32 sums_count, int32 packs, Global<Sum> sums) {
+PIXMIM_KERNEL(256)
+sum_masked_rows(Global<const Pack<Element, pack>> full, int64 sample_step, int64 row_step,
+                Global<const int64> ids_restore, int32 token_count, int32 kept, int32 rows_a_sum,
+                int32 sums_a_sample, int32 sums_count, int32 packs, Global<Sum> sums) {
   const int64 index = block_index() * threads_a_block() + thread_index();
   const int64 sum = index / packs;
   if (sum >= sums_count) return;
@@ -142,8 +144,8 @@ PIXMIM_DEVICE double from_sum<double>(double total) {
 /// to[d] = sums[0][d] + .. + sums[sums_count - 1][d], in double: a warp adds every eighth row of 32
 /// columns, then the eight sums are added in order.
 template <class Element, class Sum>
-PIXMIM_KERNEL(256) add_sums(Global<const Sum> sums, int32 sums_count, int32 width,
-                            Global<Element> to) {
+PIXMIM_KERNEL(256)
+add_sums(Global<const Sum> sums, int32 sums_count, int32 width, Global<Element> to) {
   constexpr int32 columns = 32;
   const Shared<double> totals = shared_memory<double>(0, threads_a_block());
   const int32 warps = threads_a_block() / columns;
