@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA engine of masks, its kernels run by the executor, against the CPU's.
 #include <ATen/ATen.h>
-#include <pixmim/detail/cuda/kernels/token_masks.cuh>
 #include <pixmim/detail/masking/cuda_masks.hpp>
 #include <pixmim/masking.hpp>
 
 #include <limits>
 
+#include "masking/kernels/kernels.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/golden.hpp"
-#include "support/simt/executor.hpp"
 
 namespace cuda = pixmim::detail::cuda;
 using pixmim::TokenMask;
@@ -23,18 +22,7 @@ namespace {
 
 simt::Executor executor_of(uint64_t seed) {
   simt::Executor executor(seed);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float, TokenUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float, BlockUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float, SquareUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float16, TokenUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float16, BlockUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<float16, SquareUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<bfloat16, TokenUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<bfloat16, BlockUnits>);
-  PIXMIM_ADD_KERNEL(executor, masks_of_noise<bfloat16, SquareUnits>);
-  PIXMIM_ADD_KERNEL(executor, draw_masks<TokenUnits>);
-  PIXMIM_ADD_KERNEL(executor, draw_masks<BlockUnits>);
-  PIXMIM_ADD_KERNEL(executor, draw_masks<SquareUnits>);
+  add_mask_kernels(executor);
   return executor;
 }
 
