@@ -9,8 +9,10 @@ configure_package_config_file(cmake/pixmimConfig.cmake.in ${PROJECT_BINARY_DIR}/
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/pixmimConfigVersion.cmake
   COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 configure_file(cmake/PixmimTorch.cmake ${PROJECT_BINARY_DIR}/PixmimTorch.cmake COPYONLY)
+configure_file(cmake/PixmimCuda.cmake ${PROJECT_BINARY_DIR}/PixmimCuda.cmake COPYONLY)
 
 install(DIRECTORY include/pixmim DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${kernel_sources} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pixmim/detail/cuda)
 install(TARGETS pixmim EXPORT pixmimTargets)
 install(EXPORT pixmimTargets NAMESPACE pixmim:: DESTINATION ${package_dir})
 export(EXPORT pixmimTargets NAMESPACE pixmim:: FILE ${PROJECT_BINARY_DIR}/pixmimTargets.cmake)
@@ -18,5 +20,6 @@ install(FILES
   ${PROJECT_BINARY_DIR}/pixmimConfig.cmake
   ${PROJECT_BINARY_DIR}/pixmimConfigVersion.cmake
   ${PROJECT_BINARY_DIR}/PixmimTorch.cmake
+  ${PROJECT_BINARY_DIR}/PixmimCuda.cmake
   DESTINATION ${package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -19,6 +19,7 @@
 
 #define PIXMIM_KERNEL(threads) inline void
 #define PIXMIM_DEVICE inline
+#define PIXMIM_UNROLLED
 
 namespace pixmim {
 namespace kernels {
@@ -147,9 +148,6 @@ inline uint32 ballot(bool condition, const char* file = __builtin_FILE(),
 inline int32 count_bits(uint32 word) {
   return static_cast<int32>(std::bitset<32>(word).count());
 }
-inline uint32 float_bits(float value) {
-  return c10::detail::fp32_to_bits(value);
-}
 inline uint32 multiply_high(uint32 a, uint32 b) {
   return static_cast<uint32>(static_cast<uint64>(a) * b >> 32);
 }
@@ -171,7 +169,16 @@ inline float square_root(float a) {
   return std::sqrt(a);
 }
 inline float absolute(float a) {
-  return a < 0 ? -a : a;
+  return std::fabs(a);
+}
+inline float larger(float a, float b) {
+  return std::fmax(a, b);
+}
+inline uint32 float_bits(float a) {
+  return c10::detail::fp32_to_bits(a);
+}
+inline float float_of_bits(uint32 bits) {
+  return c10::detail::fp32_from_bits(bits);
 }
 
 struct float16 {

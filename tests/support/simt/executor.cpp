@@ -35,8 +35,10 @@ void check_declaration(const Kernel& kernel, int threads) {
   const std::string name = kernel.name.substr(0, kernel.name.find('<'));
   std::smatch declared;
   TORCH_CHECK(std::regex_search(text, declared,
-                                std::regex("PIXMIM_KERNEL\\(([0-9]+)\\)\\s+" + name + "\\(")),
+                                std::regex("PIXMIM_KERNEL\\((\\w+)\\)\\s+" + name + "\\(")),
               kernel.name, ": ", kernel.file, " declares no PIXMIM_KERNEL(threads) ", name);
+  // Else a template parameter.
+  if (std::isdigit(static_cast<unsigned char>(*declared[1].first)) == 0) return;
   TORCH_CHECK(threads <= std::stoi(declared[1]), kernel.name, ": launched with ", threads,
               " threads a block, declared for ", declared[1].str());
 }

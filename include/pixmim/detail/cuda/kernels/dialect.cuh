@@ -11,6 +11,7 @@
 
 #define PIXMIM_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define PIXMIM_DEVICE __device__ __forceinline__
+#define PIXMIM_UNROLLED _Pragma("unroll")
 
 namespace pixmim {
 namespace kernels {
@@ -83,9 +84,6 @@ PIXMIM_DEVICE uint32 ballot(bool condition) {
 PIXMIM_DEVICE int32 count_bits(uint32 word) {
   return __popc(word);
 }
-PIXMIM_DEVICE uint32 float_bits(float value) {
-  return __float_as_uint(value);
-}
 PIXMIM_DEVICE uint32 multiply_high(uint32 a, uint32 b) {
   return __umulhi(a, b);
 }
@@ -107,7 +105,17 @@ PIXMIM_DEVICE float square_root(float a) {
   return __fsqrt_rn(a);
 }
 PIXMIM_DEVICE float absolute(float a) {
-  return a < 0 ? -a : a;
+  return fabsf(a);
+}
+/// The larger one, or the one that is a number.
+PIXMIM_DEVICE float larger(float a, float b) {
+  return fmaxf(a, b);
+}
+PIXMIM_DEVICE uint32 float_bits(float a) {
+  return __float_as_uint(a);
+}
+PIXMIM_DEVICE float float_of_bits(uint32 bits) {
+  return __uint_as_float(bits);
 }
 
 /// 16-bit numbers as tensors store them.
