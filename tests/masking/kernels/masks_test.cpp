@@ -2,6 +2,9 @@
 // The CUDA engine of masks, its kernels run by the executor, against the CPU's.
 #include <ATen/ATen.h>
 #include <pixmim/detail/masking/cuda_masks.hpp>
+#ifdef PIXMIM_HAS_CUDA
+#include <pixmim/detail/masking/cuda_generator.hpp>
+#endif
 #include <pixmim/masking.hpp>
 
 #include <limits>
@@ -195,6 +198,22 @@ TEST_CASE("a captured graph reads its generator's state when it runs", "[masking
   captured.offset_memory.fill_(1052);
   CHECK_FALSE(at::equal(cuda::drawn_masks(executor, captured, 4, plan, at::kCPU).mask, mask.mask));
 }
+
+#ifdef PIXMIM_HAS_CUDA
+TEST_CASE("a generator's state is read as LibTorch's kernels read it", "[masking][kernels]") {
+  const auto plain = cuda::philox_state(at::PhiloxCudaState(7, 40), at::kCPU);
+  CHECK(plain.seed == 7);
+  CHECK(plain.offset == 40);
+  CHECK_FALSE(plain.seed_memory.defined());
+  int64_t seed = 7;
+  int64_t offset = 32;
+  const auto captured = cuda::philox_state(at::PhiloxCudaState(&seed, &offset, 8), at::kCPU);
+  auto executor = executor_of(6);
+  const TokenPlan plan{20, 5};
+  expect_same(cuda::drawn_masks(executor, captured, 3, plan, at::kCPU),
+              cuda::drawn_masks(executor, plain, 3, plan, at::kCPU));
+}
+#endif
 
 TEST_CASE("masks depend on no order of threads", "[masking][kernels]") {
   auto executor = executor_of(0);

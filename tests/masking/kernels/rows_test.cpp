@@ -74,9 +74,9 @@ TEST_CASE("each kernel that the engine may launch is tested here", "[masking][ke
 
 TEST_CASE("rows move as on the CPU, for every shape", "[masking][kernels]") {
   uint64_t seed = 0;
-  for (const int64_t width : {1, 3, 4, 40, 768}) {
+  for (const int64_t width : {1, 3, 4, 40, 263, 768}) {
     for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble, at::kByte}) {
-      if (width == 768 && dtype == at::kDouble) continue;
+      if (width > 40 && dtype == at::kDouble) continue;
       for (const int64_t batch : {0, 1, 3}) {
         for (const double ratio : {0.0, 0.6, 0.99}) {
           auto executor = executor_of(++seed);
