@@ -131,6 +131,16 @@ TEST_CASE("each call of NVRTC that fails is named", "[cuda_delivery]") {
   names("nvrtcDestroyProgram", api);
 }
 
+TEST_CASE("NVRTC is looked for with LibTorch first, with the system last", "[cuda_delivery]") {
+  const auto torch = folder_of_loaded("libtorch_cuda.so");
+  REQUIRE(!torch.empty());
+  const auto names = nvrtc_names(13);
+  CHECK(names.front() == torch + "../../nvidia/cu13/lib/libnvrtc.so.13");
+  CHECK(names.back() == "libnvrtc.so.13");
+  CHECK(folder_of_loaded("libnone.so.1").empty());
+  CHECK(nvrtc().library_size > 0);
+}
+
 TEST_CASE("without NVRTC the error names what was tried", "[cuda_delivery]") {
   const auto missing = error_of([] { load_nvrtc({"libnone.so.1", "/nowhere/libnvrtc.so.13"}); });
   CHECK_THAT(missing, ContainsSubstring("NVRTC was not found"));

@@ -37,5 +37,19 @@ PIXMIM_KERNEL(32) local_memory(Global<float> numbers, Global<const int32> order)
   }
 }
 
+/// Keeps more numbers at once than 1024 threads have registers for.
+PIXMIM_KERNEL(1024) spilling(Global<float> numbers) {
+  float kept[96];
+#pragma unroll
+  for (int32 i = 0; i < 96; ++i) {
+    kept[i] = numbers[i * 1024 + thread_index()];
+  }
+  synchronize_block();
+#pragma unroll
+  for (int32 i = 0; i < 96; ++i) {
+    numbers[i * 1024 + thread_index()] = multiply(kept[i], kept[(i * 5 + 7) % 96]);
+  }
+}
+
 }  // namespace kernels
 }  // namespace pixmim
