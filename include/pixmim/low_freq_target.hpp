@@ -8,13 +8,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "pixmim/detail/low_freq/channel_statistics.hpp"
 #include "pixmim/detail/low_freq/cpu_target.hpp"
+#include "pixmim/detail/low_freq/device_target.hpp"
 #include "pixmim/detail/low_freq/gain_table.hpp"
-#include "pixmim/detail/low_freq/operators.hpp"
 #include "pixmim/detail/low_freq/scratch_pool.hpp"
 #include "pixmim/detail/low_freq/table_cache.hpp"
 #include "pixmim/filters.hpp"
@@ -105,6 +107,14 @@ class BasicLowFreqTargetGenerator {
   at::Tensor patches(const at::Tensor& images, const TargetPatchesOptions& options,
                      const at::Tensor& mask = {}) const;
 
+  /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
+  /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis) or
+  /// "transforms" (torch::fft). Makes the tables of their size, as a call does.
+  ///
+  /// Throws:  c10::Error as above.
+  /// Example: std::cout << generator.engine(images);
+  std::string engine(const at::Tensor& images) const;
+
   const Filter& filter() const noexcept { return filter_; }
   const LowFreqTargetOptions& options() const noexcept { return options_; }
 
@@ -112,20 +122,22 @@ class BasicLowFreqTargetGenerator {
   static constexpr bool magnitude = detail::takes_magnitude<Filter>::value;
   template <typename Scalar>
   using CpuTarget = detail::CpuTarget<magnitude, Scalar>;
+  using DeviceTarget = detail::DeviceTarget<magnitude>;
 
   /// What copies share.
   struct Kept {
     detail::TableCache<CpuTarget<float>> single_targets;
     detail::TableCache<CpuTarget<double>> double_targets;
-    detail::TableCache<detail::OperatorTables> operator_tables;
+    detail::TableCache<DeviceTarget> device_targets;
     detail::ScratchPool pool;
   };
 
   void expect_images(const at::Tensor& images) const;
   detail::ChannelStatistics statistics() const { return {options_.mean(), options_.std()}; }
   template <typename Run>
-  at::Tensor run_on_cpu(const at::Tensor& images, const Run& run) const;
-  at::Tensor run_operators(const at::Tensor& images) const;
+  auto run_on_cpu(const at::Tensor& images, const Run& run) const;
+  std::shared_ptr<const DeviceTarget> device_target(const at::Tensor& images) const;
+  at::Tensor run_on_device(const at::Tensor& images) const;
 
   Filter filter_;
   LowFreqTargetOptions options_;

@@ -38,11 +38,16 @@ class Argument {
  public:
   /// Memory that the kernel reads. An undefined tensor is a null pointer.
   static Argument reads(const at::Tensor& tensor) {
-    return Argument(tensor.defined() ? tensor.const_data_ptr() : nullptr, tensor, false);
+    return Argument(tensor.defined() ? tensor.const_data_ptr() : nullptr, tensor, Access::Read);
   }
-  /// Memory that the kernel writes, and may read.
+  /// Memory that the kernel writes, and reads only where it wrote. What it does not write is not
+  /// defined afterwards.
   static Argument writes(const at::Tensor& tensor) {
-    return Argument(tensor.defined() ? tensor.mutable_data_ptr() : nullptr, tensor, true);
+    return Argument(tensor.defined() ? tensor.mutable_data_ptr() : nullptr, tensor, Access::Write);
+  }
+  /// Memory that the kernel finds written, and changes.
+  static Argument updates(const at::Tensor& tensor) {
+    return Argument(tensor.defined() ? tensor.mutable_data_ptr() : nullptr, tensor, Access::Update);
   }
   template <class Value>
   static Argument value(const Value& value) {
@@ -55,32 +60,35 @@ class Argument {
     return argument;
   }
 
-  bool is_memory() const { return is_memory_; }
-  bool is_written() const { return is_written_; }
+  bool is_memory() const { return access_ != Access::Value; }
+  bool is_written() const { return access_ == Access::Write || access_ == Access::Update; }
+  /// Whether the memory has values before.
+  bool is_initialized() const { return access_ == Access::Read || access_ == Access::Update; }
   /// The parameter as it is passed: a pointer, or the value.
   const void* data() const { return bytes_.data(); }
   std::size_t size() const { return size_; }
-  /// How much memory stands behind the pointer.
+  /// Bytes from the tensor's first element to the end of its last one.
   std::size_t extent() const { return extent_; }
 
  private:
+  enum class Access { Value, Read, Write, Update };
+
   Argument() = default;
-  Argument(const void* first, const at::Tensor& tensor, bool is_written)
-      : size_(sizeof(first)),
-        extent_(tensor.defined()
-                    ? tensor.storage().nbytes() -
-                          static_cast<std::size_t>(tensor.storage_offset()) * tensor.element_size()
-                    : 0),
-        is_memory_(true),
-        is_written_(is_written) {
+  Argument(const void* first, const at::Tensor& tensor, Access access)
+      : size_(sizeof(first)), extent_(bytes_spanned(tensor)), access_(access) {
     std::memcpy(bytes_.data(), &first, sizeof(first));
+  }
+  static std::size_t bytes_spanned(const at::Tensor& tensor) {
+    if (!tensor.defined() || tensor.numel() == 0) return 0;
+    int64_t last = 0;
+    for (int64_t d = 0; d < tensor.dim(); ++d) last += (tensor.size(d) - 1) * tensor.stride(d);
+    return static_cast<std::size_t>((last + 1) * tensor.element_size());
   }
 
   alignas(16) std::array<unsigned char, 128> bytes_{};
   std::size_t size_ = 0;
   std::size_t extent_ = 0;
-  bool is_memory_ = false;
-  bool is_written_ = false;
+  Access access_ = Access::Value;
 };
 
 /// Starts kernels on one device, on the stream that is current for it.

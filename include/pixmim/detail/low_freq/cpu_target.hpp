@@ -14,6 +14,7 @@
 #include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/low_freq/basis/engine.hpp"
 #include "pixmim/detail/low_freq/basis/epilogue.hpp"
+#include "pixmim/detail/low_freq/channel_statistics.hpp"
 #include "pixmim/detail/low_freq/cost_model.hpp"
 #include "pixmim/detail/low_freq/fft_engine.hpp"
 #include "pixmim/detail/low_freq/scratch_pool.hpp"
@@ -27,21 +28,6 @@ namespace detail {
 inline c10::ScalarType target_dtype(const at::Tensor& images) {
   return images.scalar_type() == at::kByte ? at::kFloat : images.scalar_type();
 }
-
-/// Mean and deviation of each channel, or one for all, or none.
-struct ChannelStatistics {
-  const std::vector<double>& mean;
-  const std::vector<double>& deviation;
-
-  double mean_of(std::size_t channel) const { return value(mean, channel, 0); }
-  double deviation_of(std::size_t channel) const { return value(deviation, channel, 1); }
-
- private:
-  static double value(const std::vector<double>& values, std::size_t channel, double none) {
-    if (values.empty()) return none;
-    return values[values.size() == 1 ? 0 : channel];
-  }
-};
 
 /// Computes in `Scalar`: float for 16-bit and float32 images and bytes, double for float64.
 template <bool magnitude, typename Scalar>
@@ -59,6 +45,7 @@ class CpuTarget {
   }
 
   bool uses_basis() const { return basis_.has_value(); }
+  const char* engine() const { return uses_basis() ? "basis" : "transforms"; }
 
   /// `images` [N,C,H,W], contiguous and not empty; the result is of `dtype`.
   at::Tensor filter(const at::Tensor& images, const ChannelStatistics& statistics,

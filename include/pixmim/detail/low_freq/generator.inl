@@ -2,13 +2,11 @@
 // The bodies of BasicLowFreqTargetGenerator.
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
 
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/low_freq/basis/patch_order.hpp"
-#include "pixmim/detail/low_freq/half_gains.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -57,12 +55,6 @@ inline PatchGrid expect_patches(const at::Tensor& images, int64_t patch_size,
   return grid;
 }
 
-/// One value a channel, shaped to broadcast over [N,C,H,W].
-inline at::Tensor channel_values(const std::vector<double>& values, const TableKey& key) {
-  if (values.empty()) return {};
-  return at::tensor(values, at::kDouble).view({-1, 1, 1}).to(key.device, key.dtype);
-}
-
 }  // namespace detail
 
 template <typename Filter>
@@ -89,8 +81,8 @@ void BasicLowFreqTargetGenerator<Filter>::expect_images(const at::Tensor& images
 /// Calls `run` with the target of the images' size, in the precision of their dtype.
 template <typename Filter>
 template <typename Run>
-at::Tensor BasicLowFreqTargetGenerator<Filter>::run_on_cpu(const at::Tensor& images,
-                                                           const Run& run) const {
+auto BasicLowFreqTargetGenerator<Filter>::run_on_cpu(const at::Tensor& images,
+                                                     const Run& run) const {
   const detail::TableKey key{images.size(-2), images.size(-1), at::kFloat, images.device()};
   const auto gain = [&] { return detail::gain_table(filter_, key.height, key.width); };
   if (images.scalar_type() == at::kDouble) {
@@ -100,31 +92,28 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::run_on_cpu(const at::Tensor& ima
 }
 
 template <typename Filter>
-at::Tensor BasicLowFreqTargetGenerator<Filter>::run_operators(const at::Tensor& images) const {
-  const bool raw = images.scalar_type() == at::kByte;
-  const auto result_dtype = detail::target_dtype(images);
-  const auto dtype = result_dtype == at::kDouble ? at::kDouble : at::kFloat;
+auto BasicLowFreqTargetGenerator<Filter>::device_target(const at::Tensor& images) const
+    -> std::shared_ptr<const DeviceTarget> {
+  const auto dtype = images.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const detail::TableKey key{images.size(-2), images.size(-1), dtype, images.device()};
-  const auto tables = kept_->operator_tables.get(key, [&] {
-    const at::Tensor gain = detail::gain_table(filter_, key.height, key.width).to_tensor();
-    return detail::OperatorTables{
-        (magnitude ? gain : detail::real_half(gain)).to(key.device, dtype),
-        detail::channel_values(options_.mean(), key), detail::channel_values(options_.std(), key)};
+  return kept_->device_targets.get(key, [&] {
+    return DeviceTarget(detail::gain_table(filter_, key.height, key.width), statistics(), dtype,
+                        key.device);
   });
-  tables->record_current_stream(key.device);
+}
 
-  const bool normalised = tables->mean.defined();
-  at::Tensor pixels = images.to(dtype);
-  if (raw) pixels = pixels.div(255);
-  if constexpr (magnitude) {
-    if (normalised && !raw) pixels = pixels.mul(tables->std).add_(tables->mean);
-    at::Tensor target = detail::filter_magnitude(pixels, tables->gain);
-    if (normalised) target.sub_(tables->mean).div_(tables->std);
-    return target.to(result_dtype).contiguous();
-  } else {
-    if (normalised && raw) pixels.sub_(tables->mean).div_(tables->std);
-    return detail::filter_real(pixels, tables->gain).to(result_dtype).contiguous();
-  }
+template <typename Filter>
+at::Tensor BasicLowFreqTargetGenerator<Filter>::run_on_device(const at::Tensor& images) const {
+  const at::Tensor batch = images.dim() == 3 ? images.unsqueeze(0) : images;
+  return device_target(images)->filter(batch, detail::target_dtype(images)).view(images.sizes());
+}
+
+template <typename Filter>
+std::string BasicLowFreqTargetGenerator<Filter>::engine(const at::Tensor& images) const {
+  expect_images(images);
+  const c10::DeviceGuard device_guard(images.device());
+  if (!images.is_cpu()) return device_target(images)->engine();
+  return run_on_cpu(images, [](const auto& target) { return std::string(target.engine()); });
 }
 
 template <typename Filter>
@@ -135,7 +124,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& ima
   if (images.numel() == 0) {
     return at::empty(images.sizes(), images.options().dtype(detail::target_dtype(images)));
   }
-  if (!images.is_cpu()) return run_operators(images);
+  if (!images.is_cpu()) return run_on_device(images);
   return run_on_cpu(images, [&](const auto& target) {
     const at::Tensor batch = detail::plain(images.dim() == 3 ? images.unsqueeze(0) : images);
     return target.filter(batch, statistics(), kept_->pool).view(images.sizes());
@@ -156,7 +145,7 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images
   }
   const at::Tensor masked = mask.defined() ? mask.ne(0).contiguous() : at::Tensor();
   if (!images.is_cpu()) {
-    return detail::patches_of_target(run_operators(images), options.patch_size(),
+    return detail::patches_of_target(run_on_device(images), options.patch_size(),
                                      options.norm_pix(), masked);
   }
   const detail::PatchOrder order = {options.patch_size(), images.size(1), options.norm_pix()};

@@ -11,10 +11,13 @@
 
 #define PIXMIM_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define PIXMIM_DEVICE __device__ __forceinline__
+#define PIXMIM_UNROLLED _Pragma("unroll")
 
 namespace pixmim {
 namespace kernels {
 
+using uint8 = unsigned char;
+using uint16 = unsigned short;
 using int32 = int;
 using uint32 = unsigned;
 using int64 = long long;
@@ -102,20 +105,30 @@ PIXMIM_DEVICE float square_root(float a) {
   return __fsqrt_rn(a);
 }
 PIXMIM_DEVICE float absolute(float a) {
-  return a < 0 ? -a : a;
+  return fabsf(a);
+}
+/// The larger one, or the one that is a number.
+PIXMIM_DEVICE float larger(float a, float b) {
+  return fmaxf(a, b);
+}
+PIXMIM_DEVICE uint32 float_bits(float a) {
+  return __float_as_uint(a);
+}
+PIXMIM_DEVICE float float_of_bits(uint32 bits) {
+  return __uint_as_float(bits);
 }
 
 /// 16-bit numbers as tensors store them.
 struct float16 {
-  unsigned short bits;
+  uint16 bits;
 };
 struct bfloat16 {
-  unsigned short bits;
+  uint16 bits;
 };
 PIXMIM_DEVICE float to_float(float value) {
   return value;
 }
-PIXMIM_DEVICE float to_float(unsigned char value) {
+PIXMIM_DEVICE float to_float(uint8 value) {
   return static_cast<float>(value);
 }
 PIXMIM_DEVICE float to_float(float16 value) {
