@@ -26,6 +26,13 @@ PIXMIM_KERNEL(128) reverse(Global<float> numbers) {
   numbers[block_index() * 128 + thread] = shared[127 - thread];
 }
 
+/// A type of the dialect is a template argument, and a lambda does the work.
+template <class Element>
+PIXMIM_KERNEL(32) widen(Global<const Element> from, Global<float> to) {
+  const auto each = [&](const auto& visit) { visit(thread_index()); };
+  each([&](int32 i) { to[i] = to_float(from[i]); });
+}
+
 /// Needs memory of its own for each thread: its indices are known only where it runs.
 PIXMIM_KERNEL(32) local_memory(Global<float> numbers, Global<const int32> order) {
   float kept[64];

@@ -19,8 +19,8 @@
 // are neighbours in memory.
 #pragma once
 
-#include "pixmim/detail/cuda/kernels/dialect.cuh"
-#include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
+#include "dialect.cuh"
+#include "low_pass_shape.cuh"
 
 namespace pixmim {
 namespace kernels {
