@@ -19,7 +19,6 @@ import socket
 import statistics
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -287,7 +286,8 @@ RIVALS: dict[tuple[str, str], tuple[str, frozenset[str], Callable[[Row], Workloa
 
 
 def comparable(row: Row) -> bool:
-    """Whether PyTorch is timed beside a row: one that this file knows all about, in float32."""
+    """Whether PyTorch is timed beside a row: one that this file knows all about, in float32. Others
+    have no part in it."""
     rival = RIVALS.get((row.component, row.what))
     return (rival is not None and row.axis("dtype") == "float32"
             and {name for name, _ in row.axes} == rival[1])
@@ -400,16 +400,6 @@ def compare_all(rows: list[Row], effort: Effort) -> list[Comparison]:
               f"pixmim {number(comparison.pixmim)} us/image")
         comparisons.append(comparison)
     return comparisons
-
-
-def print_left_out(rows: Iterable[Row]) -> None:
-    """Says which rows have no part in the comparison; references and copies need no word."""
-    left_out = Counter(f"{row.component}/{row.what} ({row.axis('dtype') or 'no dtype'})"
-                       for row in rows
-                       if not comparable(row) and row.what != "copy"
-                       and not row.what.endswith("_reference"))
-    for name, count in left_out.items():
-        print(f"not compared: {name}, {count} rows")
 
 
 # --- The table ----------------------------------------------------------------------------------
@@ -769,7 +759,6 @@ def main() -> int:
         if arguments.programs:
             run_programs(arguments.json, arguments.quick)
         rows, contexts = read_programs(arguments.json)
-        print_left_out(rows)
         effort = Effort(rounds=1, seconds=0.02) if arguments.quick else Effort()
         comparisons = compare_all(rows, effort)
     except (Refusal, subprocess.CalledProcessError) as error:

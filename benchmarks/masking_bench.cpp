@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times the mask makers, `visible` and `restore` beside the official code of MAE, LSMAE, Pixio and SimMIM.
+// Times the mask makers and the ways of tokens beside the official code of MAE, LSMAE, Pixio, SimMIM
+// and BEiT.
 
 #include <torch/csrc/autograd/autograd.h>
 #include <pixmim/masking.hpp>
@@ -48,6 +49,29 @@ at::Tensor mae_restore(const at::Tensor& visible, const at::Tensor& mask_token,
   const at::Tensor hidden =
       mask_token.repeat({visible.size(0), ids_restore.size(1) - visible.size(1), 1});
   return at::gather(at::cat({visible, hidden}, 1), 1, expanded(ids_restore, visible.size(2)));
+}
+
+/// The best of `visible` in LibTorch's operators: whole rows, by ids that count through the batch.
+at::Tensor visible_by_index_select(const at::Tensor& tokens, const at::Tensor& ids) {
+  const at::Tensor first = at::arange(ids.size(0), ids.options()).mul_(tokens.size(1)).unsqueeze(1);
+  return tokens.flatten(0, 1)
+      .index_select(0, ids.add(first).flatten())
+      .view({ids.size(0), ids.size(1), tokens.size(2)});
+}
+
+/// The best of `restore`, likewise.
+at::Tensor restore_by_index_select(const at::Tensor& visible, const at::Tensor& mask_token,
+                                   const at::Tensor& ids_restore) {
+  const at::Tensor hidden =
+      mask_token.expand({visible.size(0), ids_restore.size(1) - visible.size(1), visible.size(2)});
+  return visible_by_index_select(at::cat({visible, hidden}, 1), ids_restore);
+}
+
+/// BEiT modeling_pretrain.py forward_features, from `w` on.
+at::Tensor beit_masked_fill(const at::Tensor& tokens, const at::Tensor& mask_token,
+                            const at::Tensor& mask) {
+  const at::Tensor w = mask.unsqueeze(-1);
+  return tokens.mul(1 - w).add(mask_token.mul(w));
 }
 
 /// LSMAE util/long_seq_patch_loader.py SampleVisiblePatchIndices, sample by sample as there; the
@@ -134,6 +158,28 @@ void add_pair(const std::string& what, const std::string& axes, std::size_t byte
   }
 }
 
+/// Adds `what` beside its reference, the best in LibTorch's operators, and a copy of as many bytes.
+template <typename Ours, typename Reference, typename IndexSelect>
+void add_rows_of_tokens(const std::string& what, const std::string& axes, std::size_t bytes,
+                        Ours ours, Reference reference, IndexSelect index_select) {
+  const auto half = static_cast<int64_t>(bytes / 2);
+  const at::Tensor copied = at::ones({half / 4}, pixmim_bench::device());
+  for (const int threads : pixmim_bench::thread_counts()) {
+    const std::string end = axes + pixmim_bench::threads_axis(threads);
+    const std::string name = "masking/" + what;
+    const std::string copy = name + "_copy" + end;
+    const auto add = [&](const std::string& row, auto call) {
+      pixmim_bench::add({name + row + end, threads, mask_batch, bytes, name + "_reference" + end,
+                         row == "_copy" ? "" : copy},
+                        call);
+    };
+    add("_copy", [=] { return copied.clone(); });
+    add("_reference", reference);
+    add("_index_select", index_select);
+    add("", ours);
+  }
+}
+
 void add_random(int64_t samples, int64_t tokens) {
   const std::string axes = "/N:" + std::to_string(samples) + "/L:" + std::to_string(tokens);
   const at::Tensor noise = noise_of(samples, tokens);
@@ -193,7 +239,11 @@ void add_visible_and_restore(int64_t tokens) {
   const at::Tensor kept = visible();
   const std::string visible_axes = axes + std::to_string(pixmim_bench::encoder_width);
   pixmim_bench::expect_equal("masking/visible" + visible_axes, kept, visible_reference(), 0);
-  add_pair("visible", visible_axes, 2 * kept.nbytes(), visible, visible_reference);
+  const auto visible_selected = [=] { return visible_by_index_select(full, mask.ids_keep); };
+  pixmim_bench::expect_equal("masking/visible_index_select" + visible_axes, visible_selected(),
+                             kept, 0);
+  add_rows_of_tokens("visible", visible_axes, 2 * kept.nbytes(), visible, visible_reference,
+                     visible_selected);
   const at::Tensor leaf = full.clone().requires_grad_();
   const at::Tensor kept_cotangent = at::randn_like(kept);
   add_pair(
@@ -212,8 +262,13 @@ void add_visible_and_restore(int64_t tokens) {
   const at::Tensor restored = restore();
   const std::string restore_axes = axes + std::to_string(width);
   pixmim_bench::expect_equal("masking/restore" + restore_axes, restored, restore_reference(), 0);
-  add_pair("restore", restore_axes, latent.nbytes() + restored.nbytes(), restore,
-           restore_reference);
+  const auto restore_selected = [=] {
+    return restore_by_index_select(latent, mask_token, mask.ids_restore);
+  };
+  pixmim_bench::expect_equal("masking/restore_index_select" + restore_axes, restore_selected(),
+                             restored, 0);
+  add_rows_of_tokens("restore", restore_axes, latent.nbytes() + restored.nbytes(), restore,
+                     restore_reference, restore_selected);
   const at::Tensor latent_leaf = latent.clone().requires_grad_();
   const at::Tensor token_leaf = mask_token.clone().requires_grad_();
   const at::Tensor cotangent = at::randn_like(restored);
@@ -226,6 +281,33 @@ void add_visible_and_restore(int64_t tokens) {
       [=] {
         return gradient_of([&] { return mae_restore(latent_leaf, token_leaf, mask.ids_restore); },
                            {latent_leaf, token_leaf}, cotangent);
+      });
+}
+
+void add_masked_fill(int64_t tokens) {
+  const at::Device device = pixmim_bench::device();
+  const int64_t width = pixmim_bench::encoder_width;
+  const std::string axes = "/float32/N:" + std::to_string(mask_batch) +
+                           "/L:" + std::to_string(tokens) + "/D:" + std::to_string(width);
+  const auto mask = pixmim::mask_from_noise(noise_of(mask_batch, tokens), pixmim_bench::mask_ratio);
+  const at::Tensor full = at::randn({mask_batch, tokens, width}).to(device);
+  const at::Tensor mask_token = at::randn({1, 1, width}).to(device);
+  const auto ours = [=] { return mask.masked_fill(full, mask_token); };
+  const auto reference = [=] { return beit_masked_fill(full, mask_token, mask.mask); };
+  pixmim_bench::expect_equal("masking/masked_fill" + axes, ours(), reference(), 0);
+  add_pair("masked_fill", axes, 0, ours, reference);
+  const at::Tensor leaf = full.clone().requires_grad_();
+  const at::Tensor token_leaf = mask_token.clone().requires_grad_();
+  const at::Tensor cotangent = at::randn_like(full);
+  add_pair(
+      "masked_fill_and_gradient", axes, 0,
+      [=] {
+        return gradient_of([&] { return mask.masked_fill(leaf, token_leaf); }, {leaf, token_leaf},
+                           cotangent);
+      },
+      [=] {
+        return gradient_of([&] { return beit_masked_fill(leaf, token_leaf, mask.mask); },
+                           {leaf, token_leaf}, cotangent);
       });
 }
 
@@ -291,6 +373,7 @@ void add_rows() {
   add_random(256, 784);
   add_random_and_visible(196);
   add_visible_and_restore(196);
+  add_masked_fill(196);
   add_joint();
   add_grid();
   add_patch_aligned();

@@ -79,8 +79,7 @@ struct VisionTransformerImpl : torch::nn::Module {
   /// images [N,C,H,W] -> latent [N,L,D] of all patches; the class token stays behind.
   torch::Tensor forward(const torch::Tensor& images, const pixmim::TokenMask& mask) {
     expect_inputs(images, mask);
-    const auto patches =
-        torch::where(mask.mask.to(torch::kBool).unsqueeze(2), mask_token, patch_embed(images));
+    const auto patches = mask.masked_fill(patch_embed(images), mask_token);
     auto tokens = torch::cat({cls_token.expand({images.size(0), -1, -1}), patches}, 1);
     if (pos_embed.defined()) tokens = tokens + pos_embed;
     return norm(blocks(tokens, rel_pos_bias ? rel_pos_bias() : torch::Tensor())).slice(1, 1);

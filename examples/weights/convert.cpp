@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "weights/cast.hpp"
 #include "weights/load.hpp"
 #include "weights/names.hpp"
 #include "weights/position_embedding.hpp"
@@ -24,6 +25,7 @@ struct Arguments {
   std::string output;
   std::string from;
   std::string to = "mae";
+  std::string dtype;
   std::string grid;
   std::string from_grid;
   int64_t image_size = 0;
@@ -61,7 +63,18 @@ void describe(const std::string& path, const weights::Tensors& tensors, const st
               static_cast<double>(numbers(tensors)) / 1e6, scheme.c_str());
 }
 
-void list(const weights::Weights& weights) {
+std::string scheme_of(const Arguments& arguments, const weights::Tensors& tensors) {
+  return arguments.from.empty() ? weights::detect_scheme(tensors) : arguments.from;
+}
+
+void list(const Arguments& arguments, const weights::Weights& weights) {
+  std::string scheme;
+  try {
+    scheme = scheme_of(arguments, weights.tensors);
+  } catch (const c10::Error& error) {  // of a file with two models, see which
+    scheme = std::string("no scheme: ") + error.what_without_backtrace();
+  }
+  describe(arguments.input, weights.tensors, scheme);
   for (const auto& [name, tensor] : weights.tensors) {
     std::printf("  %s %s %s\n", name.c_str(), c10::toString(tensor.scalar_type()),
                 c10::str(tensor.sizes()).c_str());
@@ -76,7 +89,8 @@ void list(const weights::Weights& weights) {
 std::optional<weights::Grid> wanted_grid(const Arguments& arguments,
                                          const weights::Tensors& native) {
   if (arguments.image_size == 0) return parse_grid(arguments.grid);
-  const auto patches = native.find("patch_embed.proj.weight");
+  auto patches = native.find("patch_embed.proj.weight");
+  if (patches == native.end()) patches = native.find("encoder.patch_embed.proj.weight");
   TORCH_CHECK(patches != native.end() && patches->second.dim() == 4,
               "--image-size needs patch_embed.proj.weight, to know the patch size; use --grid");
   const int64_t side = patches->second.size(2);
@@ -100,10 +114,15 @@ std::map<std::string, int64_t> by_pattern(const std::vector<std::string>& names)
   return counts;
 }
 
+const std::map<std::string, at::ScalarType> dtypes = {
+    {"float32", at::kFloat}, {"float16", at::kHalf}, {"bfloat16", at::kBFloat16}};
+
 /// Writes by the ending of the name.
-void write(const Arguments& arguments, const weights::Tensors& tensors) {
+void write(const Arguments& arguments, const weights::Tensors& tensors,
+           std::map<std::string, std::string> metadata) {
   if (ends_with(arguments.output, ".safetensors")) {
-    weights::write_safetensors(arguments.output, tensors);
+    metadata["format"] = "pt";  // transformers refuses others
+    weights::write_safetensors(arguments.output, tensors, metadata);
   } else {
     weights::write_torch_file(arguments.output, tensors, weights::checkpoint_key(arguments.to));
   }
@@ -111,27 +130,33 @@ void write(const Arguments& arguments, const weights::Tensors& tensors) {
 
 void convert(const Arguments& arguments) {
   const weights::Weights input = weights::read_file(arguments.input);
-  const std::string from =
-      arguments.from.empty() ? weights::detect_scheme(input.tensors) : arguments.from;
-  describe(arguments.input, input.tensors, from);
-  if (arguments.list) return list(input);
+  if (arguments.list) return list(arguments, input);
   TORCH_CHECK(ends_with(arguments.output, ".safetensors") || ends_with(arguments.output, ".pth"),
               "expected an output that ends in .safetensors or .pth, got ", arguments.output);
+  const std::string from = scheme_of(arguments, input.tensors);
+  describe(arguments.input, input.tensors, from);
 
-  weights::Renamed native = weights::to_native(input.tensors, from);
+  // What is to be left out need not be sound: it goes before anything is asked of it.
+  const bool encoder_only = arguments.encoder_only || !weights::has_decoder(arguments.to);
+  weights::Renamed native = weights::to_native(input.tensors, from, encoder_only);
   if (const auto grid = wanted_grid(arguments, native.tensors)) {
     weights::resize_positions(native.tensors, *grid, parse_grid(arguments.from_grid));
     std::printf("  positions: of a grid of %s\n", weights::text(*grid).c_str());
   }
   report(native);
-  const auto output = weights::from_native(native.tensors, arguments.to, arguments.encoder_only);
+  auto output = weights::from_native(native.tensors, arguments.to, encoder_only);
   report(output);
   for (const auto& name : input.ignored) std::printf("  left out: %s, no tensor\n", name.c_str());
-  for (const auto& [pattern, count] : by_pattern(output.dropped)) {
+  auto dropped = native.dropped;
+  dropped.insert(dropped.end(), output.dropped.begin(), output.dropped.end());
+  for (const auto& [pattern, count] : by_pattern(dropped)) {
     std::printf("  left out: %s (%lld)\n", pattern.c_str(), static_cast<long long>(count));
   }
   for (const auto& pattern : output.missing) std::printf("  missing: %s\n", pattern.c_str());
-  write(arguments, output.tensors);
+  if (!arguments.dtype.empty()) {
+    output.tensors = weights::with_floats_as(output.tensors, dtypes.at(arguments.dtype));
+  }
+  write(arguments, output.tensors, input.metadata);
   describe(arguments.output, output.tensors, arguments.to);
 }
 
@@ -141,8 +166,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(
       "Converts weights of Vision Transformers between projects. IN: .safetensors, .pth of "
-      "torch.save, "
-      "or the checkpoint.pt of pretrain. OUT: .safetensors or .pth.");
+      "torch.save, or the checkpoint.pt of pretrain. OUT: .safetensors or .pth.");
   app.add_option("IN", arguments.input, "File to read")->required()->check(CLI::ExistingFile);
   auto* output = app.add_option("OUT", arguments.output, "File to write");
   auto* listing = app.add_flag("--list", arguments.list, "Name the tensors of IN instead");
@@ -153,6 +177,8 @@ int main(int argc, char** argv) {
   app.add_option("--from", arguments.from, "Names of IN, if they are not to be recognised")
       ->check(CLI::IsMember(weights::scheme_names()));
   app.add_flag("--encoder-only", arguments.encoder_only, "Leave the decoder out");
+  app.add_option("--dtype", arguments.dtype, "Cast floating-point tensors")
+      ->check(CLI::IsMember(dtypes));
   auto* grid = app.add_option("--grid", arguments.grid, "Resize positions to HxW patches");
   app.add_option("--image-size", arguments.image_size,
                  "Resize positions to square images of so many pixels")

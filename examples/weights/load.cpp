@@ -4,9 +4,11 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
+#include "weights/file_kind.hpp"
+#include "weights/key_bias.hpp"
+#include "weights/mapped_file.hpp"
 #include "weights/names.hpp"
 #include "weights/naming_the_file.hpp"
 #include "weights/safetensors.hpp"
@@ -35,10 +37,17 @@ Tensors tensors_of(const torch::nn::Module& module) {
   return tensors;
 }
 
+bool ends_with(std::string_view text, std::string_view ending) {
+  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
+}
+
 bool holds_positions(const std::string& name) {
-  constexpr std::string_view ending = "pos_embed";
-  return name.size() >= ending.size() &&
-         name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+  return ends_with(name, "pos_embed");
+}
+
+/// Buffers that the module has made itself, and that many files leave out.
+bool follows_from_the_grid(const std::string& name) {
+  return ends_with(name, "relative_position_index");
 }
 
 /// `given`, for the grid that `wanted` has.
@@ -54,7 +63,7 @@ at::Tensor fitted(const std::string& name, const at::Tensor& given, const at::Te
       encoder && options.from_grid() ? options.from_grid() : square_grid(given.size(1));
   const auto to = encoder && options.grid() ? options.grid() : square_grid(wanted.size(1));
   if (!from || !to) return given;
-  return resize_position_embedding(given, *from, *to);
+  return fit_positions(name, given, *from, *to);
 }
 
 bool all_for_pretraining_only(const std::vector<std::string>& names) {
@@ -69,25 +78,27 @@ std::size_t common_names(const Tensors& a, const Tensors& b) {
 }  // namespace
 
 Weights read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  char start[9] = {};
-  file.read(start, sizeof start);
-  TORCH_CHECK(file.gcount() > 0, path.string(), ": it cannot be read, or is empty");
-  // The header of safetensors is a JSON object behind its size.
-  if (file.gcount() == sizeof start && start[8] == '{' && std::string_view(start, 2) != "PK") {
-    return read_safetensors(path);
-  }
-  if (std::string_view(start, 2) == "PK" || start[0] == '\x80') return read_torch_file(path);
-  C10_THROW_ERROR(
-      Error,
-      c10::str(path.string(),
-               ": it is neither safetensors nor a file of torch.save (zip archive or pickle)"));
+  return naming_the_file(path, [&path] {
+    const auto file = MappedFile::open(path);
+    switch (kind_of(file->bytes())) {
+      case FileKind::Safetensors:
+        return read_safetensors(file);
+      case FileKind::Zip:
+      case FileKind::Pickle:
+        return read_torch_file(file);
+      case FileKind::Other:
+        break;
+    }
+    C10_THROW_ERROR(Error, c10::str("it is neither safetensors nor a file of torch.save (zip "
+                                    "archive or pickle); it seems to be ",
+                                    seems_to_be(file->bytes())));
+  });
 }
 
-LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,
-                     const LoadOptions& options) {
+LoadReport load_into(torch::nn::Module& module, const Tensors& given, const LoadOptions& options) {
   const torch::NoGradGuard no_grad;
   const Tensors wanted = tensors_of(module);
+  const Tensors tensors = biases_as_in(wanted, given);
   LoadReport report;
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
@@ -99,6 +110,7 @@ LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,
       continue;
     }
     const auto found = tensors.find(name);
+    if (found == tensors.end() && follows_from_the_grid(name)) continue;
     if (found == tensors.end()) {
       missing.push_back(name);
       continue;
@@ -141,7 +153,7 @@ LoadReport initialize(torch::nn::Module& module, const std::filesystem::path& pa
   const Tensors given = read_file(path).tensors;
   return naming_the_file(path, [&] {
     const std::string scheme = detect_scheme(given);
-    const Tensors native = to_native(given, scheme).tensors;
+    const Tensors native = to_native(given, scheme, options.encoder_only()).tensors;
     // A module may have names of its own, which its file has as well.
     const Tensors wanted = tensors_of(module);
     const bool own = common_names(given, wanted) > common_names(native, wanted);

@@ -14,8 +14,8 @@
 namespace weights {
 
 /// Reads any file: .safetensors, .pth of torch.save, pretrain's checkpoint.pt. What it is shows in
-/// its first bytes, not in its name. Throws c10::Error, naming the file, if it is none of them or
-/// damaged.
+/// its first bytes, not in its name. Throws c10::Error, naming the file, if it is damaged or none of
+/// them, and says what it seems to be.
 Weights read_file(const std::filesystem::path& path);
 
 /// `LoadOptions().encoder_only(true)`
@@ -35,16 +35,16 @@ struct LoadReport {
   std::vector<std::string> left;     // of the module, which `encoder_only` leaves as they are
 };
 
-/// Copies `tensors` (names of the module) into its parameters and buffers, in their dtype and on
+/// Copies `given` (names of the module) into its parameters and buffers, in their dtype and on
 /// their device. Positions (names that end in pos_embed) are resized where their number differs, or
-/// their grid is given and differs.
+/// their grid is given and differs; the bias of attention is joined or split (key_bias.hpp).
 ///
-/// Throws c10::Error before anything is changed: if parameters are missing in `tensors` or tensors
+/// Throws c10::Error before anything is changed: if parameters are missing in `given` or tensors
 /// are unexpected, which lists them by name; if shapes differ, with both shapes; and if the weights
 /// are an encoder's and the module has a decoder, which names the option that allows it.
 ///
 ///     weights::load_into(*model, weights::read_file("vit.safetensors").tensors);
-LoadReport load_into(torch::nn::Module& module, const Tensors& tensors,
+LoadReport load_into(torch::nn::Module& module, const Tensors& given,
                      const LoadOptions& options = {});
 
 /// The same from a file of any format and scheme of names (names.hpp), with the path in messages:

@@ -5,13 +5,29 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 namespace weights {
 
 using Kind = PickleValue::Kind;
+
+bool is_dict_class(std::string_view module, std::string_view name) {
+  static const std::set<std::pair<std::string_view, std::string_view>> classes = {
+      {"collections", "OrderedDict"},
+      {"collections", "defaultdict"},
+      {"addict.addict", "Dict"},
+      {"easydict", "EasyDict"},
+      {"yacs.config", "CfgNode"},
+      {"fvcore.common.config", "CfgNode"},
+      {"detectron2.config.config", "CfgNode"},
+      {"mmcv.utils.config", "ConfigDict"},
+      {"mmengine.config.config", "ConfigDict"},
+  };
+  return classes.count({module, name}) > 0;
+}
 
 const PickleValue* PickleValue::find(std::string_view key) const {
   for (std::size_t i = items.size(); i >= 2; i -= 2) {
@@ -204,6 +220,9 @@ class Pickle::Machine {
   // --- names and what would be calls ---
 
   void push_global(std::string_view module, std::string_view name) {
+    constexpr std::size_t longest = 1024;
+    TORCH_CHECK(module.size() <= longest && name.size() <= longest, "its pickle names a class by ",
+                std::max(module.size(), name.size()), " letters, more than ", longest);
     TORCH_CHECK(
         allowed_(module, name), "it holds ", std::string(module), ".", std::string(name),
         ", which is not on the list of what weights need: nothing was executed. If the file is "
@@ -228,23 +247,13 @@ class Pickle::Machine {
     return value;
   }
 
-  static bool is_dict_class(const PickleValue& callee) {
-    return callee.module == "collections" &&
-           (callee.text == "OrderedDict" || callee.text == "defaultdict");
-  }
-
   void note(Kind kind, const PickleValue* callee, const PickleValue* arguments) {
-    if (is_dict_class(*callee)) {
-      // Python 2 wrote an OrderedDict's pairs as an argument, a defaultdict has its factory there.
-      std::vector<const PickleValue*> items;
-      if (callee->text == "OrderedDict" && !arguments->items.empty()) {
-        for (const PickleValue* pair : arguments->items[0]->items) {
-          TORCH_CHECK(pair->items.size() == 2, "its pickle has an OrderedDict of no pairs");
-          items.insert(items.end(), pair->items.begin(), pair->items.end());
-          check_amplification(pair->items.size());
-        }
-      }
-      return push_items(Kind::Dict, std::move(items));
+    if (is_dict_class(callee->module, callee->text)) {
+      // An object is made empty, whatever it is made with, and a defaultdict with its factory.
+      const bool filled =
+          kind == Kind::Call && callee->text != "defaultdict" && !arguments->items.empty();
+      return push_items(Kind::Dict,
+                        filled ? pairs(*arguments->items[0]) : std::vector<const PickleValue*>());
     }
     if (callee->text == "getattr") {
       TORCH_CHECK(arguments->items.size() == 2 && arguments->items[0]->is(Kind::Global) &&
@@ -261,6 +270,18 @@ class Pickle::Machine {
     push(value);
   }
 
+  /// What a dict is made of: another one, or, as Python 2 wrote it, pairs.
+  std::vector<const PickleValue*> pairs(const PickleValue& source) {
+    check_amplification(source.items.size());
+    if (source.is(Kind::Dict)) return source.items;
+    std::vector<const PickleValue*> items;
+    for (const PickleValue* pair : source.items) {
+      TORCH_CHECK(pair->items.size() == 2, "its pickle has a dict of no pairs");
+      items.insert(items.end(), pair->items.begin(), pair->items.end());
+    }
+    return items;
+  }
+
   /// A tuple may be the arguments of many calls: the copies must stay in proportion, too.
   void check_amplification(std::size_t copied) {
     copied_ += copied;
@@ -270,7 +291,7 @@ class Pickle::Machine {
   void set_state() {
     const PickleValue* state = pop();
     const PickleValue* target = top();
-    if (target->is(Kind::Dict)) return;  // attributes of an OrderedDict: state_dict's _metadata
+    if (target->is(Kind::Dict)) return;  // attributes of a dict class: state_dict's _metadata
     TORCH_CHECK(target->is(Kind::Call) || target->is(Kind::Object), "its pickle gives ",
                 target->description(), " attributes, at byte ", place_);
     changeable(target).state = state;
@@ -501,7 +522,7 @@ class Pickle::Machine {
   std::size_t copied_ = 0;
   std::vector<const PickleValue*> stack_;
   std::vector<std::size_t> marks_;
-  std::unordered_map<uint32_t, const PickleValue*> memo_;
+  std::map<uint32_t, const PickleValue*> memo_;  // no hash: a file may choose colliding keys
 };
 
 Pickle::Pickle(std::string_view bytes, const Allowed& allowed) {

@@ -12,6 +12,10 @@
 
 namespace weights {
 
+/// Whether objects of the class module.name are dicts: those of Python, and those in which projects
+/// keep configurations (yacs, addict, MMCV, MMEngine, ...).
+bool is_dict_class(std::string_view module, std::string_view name);
+
 /// A value of a pickle. What Python would make by a call stays a note of the call.
 struct PickleValue {
   enum class Kind {
@@ -60,8 +64,9 @@ class Pickle {
   using Allowed = std::function<bool(std::string_view module, std::string_view name)>;
 
   /// Reads the opcodes that Python's pickler writes in protocols 2 to 5; throws c10::Error for all
-  /// others, and for what is malformed. `bytes` has to stay where it is. Memory is bounded by the
-  /// size of `bytes`, and by 4 million values.
+  /// others, and for what is malformed. `bytes` has to stay where it is. Memory and time are bounded
+  /// by the size of `bytes`, and by 4 million values: whatever refers to what, it is not copied more
+  /// often than that.
   Pickle(std::string_view bytes, const Allowed& allowed);
   Pickle(const Pickle&) = delete;
   Pickle& operator=(const Pickle&) = delete;

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "vit/position_embedding.hpp"
+
 namespace weights {
 namespace {
 
@@ -31,6 +33,31 @@ int64_t scaled(int64_t to, int64_t part, int64_t whole) {
   TORCH_CHECK(to * part % whole == 0, "decoder_pos_embed: its grid is ", part, "/", whole,
               " of the encoder's, and ", to, " patches have no such share");
   return to * part / whole;
+}
+
+enum class SinCosOrder { Mae, OpenMMLab };
+
+/// [1,prefix+h*w,D] float32. OpenMMLab's has the row in the first half of the channels.
+at::Tensor sincos(SinCosOrder order, int64_t dim, const Grid& grid, int64_t prefix) {
+  at::Tensor made = vit::sincos_2d(dim, grid.height, grid.width, prefix);
+  if (order == SinCosOrder::OpenMMLab) made = made.roll(dim / 2, 1);
+  return made.unsqueeze(0);
+}
+
+/// The order of sines and cosines that the embedding consists of, if it does.
+std::optional<SinCosOrder> sincos_order(const at::Tensor& embedding, const Grid& grid) {
+  const int64_t dim = embedding.size(2);
+  const int64_t prefix = embedding.size(1) - grid.patches();
+  if (dim % 4 != 0 || dim == 0 || prefix < 0) return std::nullopt;
+  // Rounding of 16-bit numbers; of float32, that of the angles, too.
+  const double rounding = embedding.scalar_type() == at::kHalf       ? 1e-3
+                          : embedding.scalar_type() == at::kBFloat16 ? 1e-2
+                                                                     : 1e-4;
+  for (const auto order : {SinCosOrder::Mae, SinCosOrder::OpenMMLab}) {
+    const at::Tensor made = sincos(order, dim, grid, prefix);
+    if (at::allclose(embedding.to(at::kFloat), made, /*rtol=*/0, rounding)) return order;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -71,10 +98,24 @@ at::Tensor resize_position_embedding(const at::Tensor& embedding, const Grid& fr
   return at::cat({embedding.slice(1, 0, prefix), resized}, 1);
 }
 
+at::Tensor fit_positions(const std::string& name, const at::Tensor& embedding, const Grid& from,
+                         const Grid& to) {
+  if (name == "decoder_pos_embed" && !(from == to)) {
+    if (const auto order = sincos_order(embedding, from)) {
+      return sincos(*order, embedding.size(2), to, embedding.size(1) - from.patches())
+          .to(embedding.scalar_type());
+    }
+  }
+  return resize_position_embedding(embedding, from, to);
+}
+
 void resize_positions(Tensors& tensors, const Grid& to, std::optional<Grid> from) {
-  const auto encoder = tensors.find("pos_embed");
+  TORCH_CHECK(tensors.count("encoder.rel_pos_bias.relative_position_bias_table") == 0,
+              "SimMIM's relative positions belong to one grid and cannot be resized");
+  auto encoder = tensors.find("pos_embed");
+  if (encoder == tensors.end()) encoder = tensors.find("encoder.pos_embed");
   TORCH_CHECK(encoder != tensors.end(), "there is no pos_embed to resize");
-  const Grid old = grid_of("pos_embed", encoder->second, from);
+  const Grid old = grid_of(encoder->first, encoder->second, from);
   // Where the decoder's positions are as many, they are of the same grid.
   const auto decoder = tensors.find("decoder_pos_embed");
   if (decoder != tensors.end()) {
@@ -84,7 +125,7 @@ void resize_positions(Tensors& tensors, const Grid& to, std::optional<Grid> from
                              same ? std::optional<Grid>(old) : std::nullopt);
     const Grid wanted{scaled(to.height, its.height, old.height),
                       scaled(to.width, its.width, old.width)};
-    decoder->second = resize_position_embedding(decoder->second, its, wanted);
+    decoder->second = fit_positions(decoder->first, decoder->second, its, wanted);
   }
   encoder->second = resize_position_embedding(encoder->second, old, to);
 }

@@ -37,9 +37,15 @@ std::optional<Grid> square_grid(int64_t positions);
 ///     resize_position_embedding(weights.at("pos_embed"), {14, 14}, {32, 32})
 at::Tensor resize_position_embedding(const at::Tensor& embedding, const Grid& from, const Grid& to);
 
+/// The same for the embedding `name`. A decoder's that is fixed (sines and cosines, in the order of
+/// the official MAE or of OpenMMLab) is made anew for `to`, as a model of that grid makes it; an
+/// encoder's is resized even then, as the official fine-tuning does.
+at::Tensor fit_positions(const std::string& name, const at::Tensor& embedding, const Grid& from,
+                         const Grid& to);
+
 /// pos_embed and decoder_pos_embed (native names) for the grid `to`. `from`: the encoder's grid as
 /// it is, where it is not square. A decoder with a coarser grid keeps its share of the encoder's.
-/// Throws c10::Error where a grid is not known.
+/// Throws c10::Error where a grid is not known, and for relative positions.
 void resize_positions(Tensors& tensors, const Grid& to, std::optional<Grid> from = std::nullopt);
 
 }  // namespace weights

@@ -153,40 +153,6 @@ void check_cover(std::vector<Entry>& entries, uint64_t data_size) {
               " bytes of data");
 }
 
-Weights read(const std::filesystem::path& path) {
-  const auto file = MappedFile::open(path);
-  TORCH_CHECK(file->size() >= size_field, "it is too short for a safetensors file");
-  uint64_t header_size = 0;
-  std::memcpy(&header_size, file->at(0), size_field);
-  TORCH_CHECK(header_size <= largest_header && header_size <= file->size() - size_field,
-              "it says that its header has ", header_size, " bytes, and has ",
-              file->size() - size_field, " (at most ", largest_header,
-              "): it is truncated, or no safetensors file");
-  const Json header = parse(file->bytes().substr(size_field, header_size));
-  const uint64_t data_begin = size_field + header_size;
-  const uint64_t data_size = file->size() - data_begin;
-
-  Weights weights;
-  std::vector<Entry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name == metadata_name) {
-      TORCH_CHECK(value.is_object(), "its metadata are no JSON object");
-      for (const auto& [key, text] : value.items()) {
-        TORCH_CHECK(text.is_string(), "its metadata ", key, " are no text");
-        weights.metadata.emplace(key, text.get<std::string>());
-      }
-      continue;
-    }
-    entries.push_back(entry_of(name, value, data_size));
-  }
-  check_cover(entries, data_size);
-  for (const Entry& entry : entries) {
-    weights.tensors.emplace(entry.name,
-                            view_of(file, data_begin + entry.begin, entry.sizes, entry.dtype));
-  }
-  return weights;
-}
-
 const char* dtype_name(const std::string& name, at::ScalarType wanted) {
   for (const auto& [known, dtype] : dtypes) {
     if (wanted == dtype) return known;
@@ -231,8 +197,41 @@ std::string header_of(const std::vector<std::pair<std::string, at::Tensor>>& ord
 
 }  // namespace
 
+Weights read_safetensors(const std::shared_ptr<MappedFile>& file) {
+  TORCH_CHECK(file->size() >= size_field, "it is too short for a safetensors file");
+  uint64_t header_size = 0;
+  std::memcpy(&header_size, file->at(0), size_field);
+  TORCH_CHECK(header_size <= largest_header && header_size <= file->size() - size_field,
+              "it says that its header has ", header_size, " bytes, and has ",
+              file->size() - size_field, " (at most ", largest_header,
+              "): it is truncated, or no safetensors file");
+  const Json header = parse(file->bytes().substr(size_field, header_size));
+  const uint64_t data_begin = size_field + header_size;
+  const uint64_t data_size = file->size() - data_begin;
+
+  Weights weights;
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : header.items()) {
+    if (name == metadata_name) {
+      TORCH_CHECK(value.is_object(), "its metadata are no JSON object");
+      for (const auto& [key, text] : value.items()) {
+        TORCH_CHECK(text.is_string(), "its metadata ", key, " are no text");
+        weights.metadata.emplace(key, text.get<std::string>());
+      }
+      continue;
+    }
+    entries.push_back(entry_of(name, value, data_size));
+  }
+  check_cover(entries, data_size);
+  for (const Entry& entry : entries) {
+    weights.tensors.emplace(entry.name,
+                            view_of(file, data_begin + entry.begin, entry.sizes, entry.dtype));
+  }
+  return weights;
+}
+
 Weights read_safetensors(const std::filesystem::path& path) {
-  return naming_the_file(path, [&path] { return read(path); });
+  return naming_the_file(path, [&path] { return read_safetensors(MappedFile::open(path)); });
 }
 
 void write_safetensors(const std::filesystem::path& path, const Tensors& tensors,

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 
+#include "weights/mapped_file.hpp"
 #include "weights/tensors.hpp"
 
 namespace weights {
@@ -21,6 +23,9 @@ namespace weights {
 ///     const weights::Weights weights = weights::read_safetensors("vit.safetensors");
 ///     weights.tensors.at("cls_token");
 Weights read_safetensors(const std::filesystem::path& path);
+
+/// The same of a file that is open already, without its path in messages.
+Weights read_safetensors(const std::shared_ptr<MappedFile>& file);
 
 /// Writes the file whole or not at all. Tensors of any device and strides; tensors that share
 /// memory are written apart. Throws c10::Error for dtypes that the format lacks, or if it cannot be

@@ -3,16 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
+#include <string_view>
 
 namespace weights {
 
-/// minizip finds the files and checks what their headers say; sizes are checked against the
-/// archive's own. Compressed and encrypted files, which torch.save does not write, are refused when
-/// asked for: a few bytes of those can stand for any amount of memory.
+/// minizip finds the files in the archive's bytes and checks what their headers say; sizes are
+/// checked against the archive's own. Compressed and encrypted files, which torch.save does not
+/// write, are refused when asked for: a few bytes of those can stand for any amount of memory.
 class StoredZip {
  public:
   struct Place {
@@ -20,10 +19,12 @@ class StoredZip {
     uint64_t size = 0;
   };
 
-  /// Throws c10::Error if `path`, a regular file of `size` bytes, has no whole directory, or names
-  /// a file twice.
-  StoredZip(const std::filesystem::path& path, uint64_t size);
+  /// `bytes` have to stay where they are. Throws c10::Error if they have no whole directory, or
+  /// name a file twice.
+  explicit StoredZip(std::string_view bytes);
   ~StoredZip();
+  StoredZip(const StoredZip&) = delete;
+  StoredZip& operator=(const StoredZip&) = delete;
 
   bool has(const std::string& name) const { return entries_.count(name) > 0; }
   /// The names, in order, with their place in the directory.
@@ -31,19 +32,20 @@ class StoredZip {
   /// Where its bytes are: within the archive. Throws c10::Error if there is none, or as above.
   Place find(const std::string& name);
   /// The bytes, after the check of their CRC.
-  std::string read(const std::string& name);
+  std::string_view read(const std::string& name);
 
  private:
   struct Entry {
     uint64_t directory_offset = 0;
     uint64_t directory_index = 0;
+    uint64_t size = 0;
   };
 
-  /// Opens the file `name`, which must be stored; returns its size.
-  uint64_t open(const std::string& name, bool raw);
+  void index();
+  const Entry& entry(const std::string& name) const;
 
+  std::string_view bytes_;
   void* zip_ = nullptr;
-  uint64_t archive_size_;
   std::map<std::string, Entry> entries_;
 };
 

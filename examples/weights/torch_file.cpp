@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "weights/file_kind.hpp"
 #include "weights/mapped_file.hpp"
 #include "weights/naming_the_file.hpp"
 #include "weights/pickle.hpp"
@@ -26,13 +27,13 @@ using Kind = PickleValue::Kind;
 
 // --- zip archives ---
 
-Weights read_zip(const std::filesystem::path& path, const std::shared_ptr<MappedFile>& file) {
+Weights read_zip(const std::shared_ptr<MappedFile>& file) {
   // The directory's end, without a comment. minizip would look for it, and take a part of it.
   constexpr std::size_t end_size = 22;
   TORCH_CHECK(
       file->size() > end_size && file->bytes().substr(file->size() - end_size, 4) == "PK\x05\x06",
       "it does not end as a zip archive does: it is truncated");
-  StoredZip zip(path, file->size());
+  StoredZip zip(file->bytes());
   // All files of the archive are in one folder, of any name.
   constexpr std::string_view pickle_name = "/data.pkl";
   std::string folder;
@@ -40,6 +41,7 @@ Weights read_zip(const std::filesystem::path& path, const std::shared_ptr<Mapped
     const std::string& name = entry.first;
     const std::size_t slash = name.find('/');
     if (slash != std::string::npos && name.compare(slash, std::string::npos, pickle_name) == 0) {
+      TORCH_CHECK(folder.empty(), "it has two pickles, ", folder, "data.pkl and ", name);
       folder = name.substr(0, slash + 1);
     }
   }
@@ -47,8 +49,7 @@ Weights read_zip(const std::filesystem::path& path, const std::shared_ptr<Mapped
   if (zip.has(folder + "byteorder")) {
     TORCH_CHECK(zip.read(folder + "byteorder") == "little", "it was written big-endian");
   }
-  const std::string bytes = zip.read(folder + "data.pkl");
-  const Pickle pickle(bytes, may_stand_in_weights);
+  const Pickle pickle(zip.read(folder + "data.pkl"), may_stand_in_weights);
   return state_dict_of(pickle.value(), file, [&](const StorageClaim& claim) {
     const auto place = zip.find(folder + "data/" + claim.key);
     return StoragePlace{place.offset, place.size};
@@ -120,14 +121,6 @@ Weights read_plain(const std::shared_ptr<MappedFile>& file) {
     TORCH_CHECK(found != places.end(), "its storage ", claim.key, " is not in the file");
     return found->second;
   });
-}
-
-Weights read(const std::filesystem::path& path) {
-  const auto file = MappedFile::open(path);
-  const std::string_view bytes = file->bytes();
-  if (bytes.substr(0, 4) == "PK\x03\x04") return read_zip(path, file);
-  if (bytes.substr(0, 1) == "\x80") return read_plain(file);
-  C10_THROW_ERROR(Error, c10::str("it is no file of torch.save, neither zip archive nor pickle"));
 }
 
 // --- writing ---
@@ -246,8 +239,21 @@ std::string pickle_of(const Tensors& tensors, const std::string& key) {
 
 }  // namespace
 
+Weights read_torch_file(const std::shared_ptr<MappedFile>& file) {
+  switch (kind_of(file->bytes())) {
+    case FileKind::Zip:
+      return read_zip(file);
+    case FileKind::Pickle:
+      return read_plain(file);
+    default:
+      C10_THROW_ERROR(Error, c10::str("it is no file of torch.save, neither zip archive nor "
+                                      "pickle; it seems to be ",
+                                      seems_to_be(file->bytes())));
+  }
+}
+
 Weights read_torch_file(const std::filesystem::path& path) {
-  return naming_the_file(path, [&path] { return read(path); });
+  return naming_the_file(path, [&path] { return read_torch_file(MappedFile::open(path)); });
 }
 
 void write_torch_file(const std::filesystem::path& path, const Tensors& tensors,

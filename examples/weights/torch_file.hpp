@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
+#include "weights/mapped_file.hpp"
 #include "weights/tensors.hpp"
 
 namespace weights {
@@ -16,7 +18,8 @@ namespace weights {
 /// The state dict is what stands under `state_dict`, `model` or `module`, else the outermost dict.
 /// What stands beside it (optimizer, args, epoch) is looked over, and nothing in the file is ever
 /// called: classes and functions are names, those not on a short list (tensors, their storages and
-/// dtypes, OrderedDict, argparse.Namespace, numpy's numbers, ...) are refused by name. Tensors may
+/// dtypes, OrderedDict, argparse.Namespace, paths, numpy's numbers, configurations of yacs and
+/// OpenMMLab, ...) are refused by name. Tensors may
 /// be of every dtype, share storages and have strides.
 ///
 /// Throws c10::Error, naming the file, for all that is malformed: compressed or cut zips, sizes and
@@ -26,6 +29,9 @@ namespace weights {
 ///     const weights::Weights weights = weights::read_torch_file("mae_pretrain_vit_base.pth");
 ///     weights.tensors.at("blocks.0.attn.qkv.weight");
 Weights read_torch_file(const std::filesystem::path& path);
+
+/// The same of a file that is open already, without its path in messages.
+Weights read_torch_file(const std::shared_ptr<MappedFile>& file);
 
 /// Writes what torch.load(path, weights_only=True) reads as {key: OrderedDict of the tensors}, or
 /// as that OrderedDict if `key` is empty. Whole or not at all.

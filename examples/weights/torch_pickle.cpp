@@ -101,6 +101,10 @@ std::vector<int64_t> integers(const PickleValue& value, const char* what) {
 constexpr int most_wrappings = 8;
 constexpr int deepest_module = 64;
 constexpr std::size_t most_entries = 1'000'000;
+/// A file may give one long text to many tensors.
+constexpr std::size_t longest_name = 1024;
+constexpr std::size_t most_letters = std::size_t{1} << 28;
+constexpr std::size_t longest_storage_key = 256;
 /// Tied weights are twice in a file's names; a million views of one storage are an attack.
 constexpr uint64_t most_views_of_a_byte = 16;
 
@@ -112,11 +116,21 @@ class Reader {
 
   Weights read(const PickleValue& root) {
     add_dict(state_dict(root), "", 0);
-    TORCH_CHECK(!weights_.tensors.empty(), "it holds no tensors by name");
+    TORCH_CHECK(!weights_.tensors.empty(), "it holds no tensors by name", others());
     return std::move(weights_);
   }
 
  private:
+  /// What stands where tensors should: a checkpoint of a student and a teacher, say.
+  std::string others() const {
+    constexpr std::size_t most_named = 8;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(weights_.ignored.size(), most_named); ++i) {
+      text += (i == 0 ? ", but " : ", ") + weights_.ignored[i];
+    }
+    return text;
+  }
+
   static const PickleValue& state_dict(const PickleValue& root) {
     const PickleValue* dict = &root;
     for (int i = 0; i < most_wrappings; ++i) {
@@ -146,6 +160,10 @@ class Reader {
       TORCH_CHECK(++entries_ <= most_entries, "it has more than ", most_entries, " entries");
       const PickleValue& key = *dict.items[i];
       TORCH_CHECK(key.is(Kind::String), "its state dict has ", key.description(), " as a name");
+      letters_ += prefix.size() + key.text.size();
+      TORCH_CHECK(prefix.size() + key.text.size() <= longest_name && letters_ <= most_letters,
+                  "its names are longer than those of any model: one has ",
+                  prefix.size() + key.text.size(), " letters");
       const std::string name = prefix + std::string(key.text);
       const PickleValue& value = *dict.items[i + 1];
       if (is_script_module(value)) {
@@ -163,7 +181,7 @@ class Reader {
     }
     at::Tensor tensor;
     try {
-      tensor = tensor_of(value, 0);
+      tensor = tensor_of(value, value.items, 0);
     } catch (const c10::Error& error) {
       C10_THROW_ERROR(Error, c10::str(name, ": ", error.what_without_backtrace()));
     }
@@ -171,48 +189,48 @@ class Reader {
     weights_.tensors[name] = std::move(tensor);
   }
 
-  at::Tensor tensor_of(const PickleValue& value, int depth) {
+  /// The tensor that a call, or the function of that name, makes of the arguments.
+  at::Tensor tensor_of(const PickleValue& call, const std::vector<const PickleValue*>& arguments,
+                       int depth) {
     constexpr int deepest = 8;
     TORCH_CHECK(depth < deepest, "it is wrapped too often");
-    const auto& arguments = value.items;
+    const auto is = [&call](std::string_view module, std::string_view name) {
+      return is_call(call, module, name) || is_global(&call, module, name);
+    };
     const auto need = [&](std::size_t least) {
-      TORCH_CHECK(arguments.size() >= least, value.description(), " has ", arguments.size(),
+      TORCH_CHECK(arguments.size() >= least, call.description(), " has ", arguments.size(),
                   " arguments, and needs ", least);
     };
-    if (is_call(value, "torch._utils", "_rebuild_parameter") ||
-        is_call(value, "torch._utils", "_rebuild_parameter_with_state")) {
+    if (is("torch._utils", "_rebuild_parameter") ||
+        is("torch._utils", "_rebuild_parameter_with_state")) {
       need(1);
-      return tensor_of(*arguments[0], depth + 1);
+      return tensor_of(*arguments[0], arguments[0]->items, depth + 1);
     }
-    if (is_call(value, "torch._tensor", "_rebuild_from_type_v2")) {
+    if (is("torch._tensor", "_rebuild_from_type_v2")) {
       // (function, class, its arguments, attributes): a tensor with attributes, which are left out.
       need(3);
       TORCH_CHECK(arguments[0]->is(Kind::Global) && arguments[2]->is(Kind::Tuple),
                   "its class is rebuilt from ", arguments[0]->description(), " and ",
                   arguments[2]->description());
-      PickleValue inner;
-      inner.kind = Kind::Call;
-      inner.callee = arguments[0];
-      inner.items = arguments[2]->items;
-      return tensor_of(inner, depth + 1);
+      return tensor_of(*arguments[0], arguments[2]->items, depth + 1);
     }
-    if (is_call(value, "torch._utils", "_rebuild_tensor")) {
+    if (is("torch._utils", "_rebuild_tensor")) {
       need(4);
       return view(arguments, std::nullopt);
     }
-    if (is_call(value, "torch._utils", "_rebuild_tensor_v2")) {
+    if (is("torch._utils", "_rebuild_tensor_v2")) {
       need(4);
       if (arguments.size() > 6) check_metadata(*arguments[6]);
       return view(arguments, std::nullopt);
     }
-    if (is_call(value, "torch._utils", "_rebuild_tensor_v3")) {
+    if (is("torch._utils", "_rebuild_tensor_v3")) {
       need(7);
       if (arguments.size() > 7) check_metadata(*arguments[7]);
       TORCH_CHECK(arguments[6]->is(Kind::Global) && dtypes().count(arguments[6]->text) > 0,
                   "its dtype is ", arguments[6]->description());
       return view(arguments, dtypes().at(arguments[6]->text));
     }
-    C10_THROW_ERROR(Error, c10::str("it is ", value.description(), ", no tensor"));
+    C10_THROW_ERROR(Error, c10::str("it is ", call.description(), ", no tensor"));
   }
 
   static void check_metadata(const PickleValue& metadata) {
@@ -273,6 +291,7 @@ class Reader {
   std::map<std::pair<std::string, at::ScalarType>, at::Tensor> storages_;
   Weights weights_;
   std::size_t entries_ = 0;
+  std::size_t letters_ = 0;
   uint64_t viewed_ = 0;
 };
 
@@ -298,11 +317,15 @@ bool may_stand_in_weights(std::string_view module, std::string_view name) {
       {"torch.jit._pickle", "build_boollist"},
       {"torch.jit._pickle", "build_tensorlist"},
       // What stands beside them in checkpoints; for us names without a meaning.
-      {"collections", "OrderedDict"},
-      {"collections", "defaultdict"},
       {"collections", "Counter"},
       {"argparse", "Namespace"},
+      {"types", "SimpleNamespace"},
+      {"mmcv.utils.config", "Config"},
+      {"mmengine.config.config", "Config"},
+      {"torch.torch_version", "TorchVersion"},
       {"pathlib", "PosixPath"},
+      {"pathlib._local", "PosixPath"},
+      {"pathlib._local", "WindowsPath"},
       {"pathlib", "PurePosixPath"},
       {"pathlib", "WindowsPath"},
       {"pathlib", "PureWindowsPath"},
@@ -339,8 +362,8 @@ bool may_stand_in_weights(std::string_view module, std::string_view name) {
       {"__builtin__", "complex"},
       {"builtins", "complex"},
   };
-  return names.count({module, name}) > 0 || is_storage_class(module, name) ||
-         (module == "torch" && dtypes().count(name) > 0) ||
+  return names.count({module, name}) > 0 || is_dict_class(module, name) ||
+         is_storage_class(module, name) || (module == "torch" && dtypes().count(name) > 0) ||
          module.substr(0, 12) == "numpy.dtypes" || module == "__torch__" ||
          module.substr(0, 10) == "__torch__.";
 }
@@ -363,6 +386,8 @@ StorageClaim storage_claim(const PickleValue& value) {
               "length)");
   TORCH_CHECK(claim.items.size() == 5 || claim.items[5]->is(Kind::None),
               "its storage is a view of another one");
+  TORCH_CHECK(claim.items[2]->text.size() <= longest_storage_key, "its storage has a key of ",
+              claim.items[2]->text.size(), " letters");
   const at::ScalarType dtype = storage_classes().at(claim.items[1]->text);
   uint64_t bytes = 0;
   TORCH_CHECK(!__builtin_mul_overflow(integer(*claim.items[4], "the length of a storage"),

@@ -107,11 +107,19 @@ class BasicLowFreqTargetGenerator {
   at::Tensor patches(const at::Tensor& images, const TargetPatchesOptions& options,
                      const at::Tensor& mask = {}) const;
 
-  /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
-  /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis) or
-  /// "transforms" (torch::fft). Makes the tables of their size, as a call does.
+  /// Makes what the first call for images of this size, dtype and device would make: tables, and on CUDA
+  /// compiled kernels. A CUDA graph can capture the calls after it.
   ///
-  /// Throws:  c10::Error as above.
+  /// Throws:  c10::Error as a call does.
+  /// Example: generator.prepare(images);
+  ///          graph.capture_begin();
+  void prepare(const at::Tensor& images) const;
+
+  /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
+  /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis),
+  /// "transforms" (torch::fft) or "fused" (one kernel). Makes the tables of their size, as a call does.
+  ///
+  /// Throws:  c10::Error as a call does.
   /// Example: std::cout << generator.engine(images);
   std::string engine(const at::Tensor& images) const;
 

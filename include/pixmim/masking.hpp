@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mask makers: random (MAE), joint (LSMAE), grid (Hiera, Pixio), blockwise (BEiT), patch-aligned
-// (SimMIM).
+// (SimMIM), and masks of what a trainer has already.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -28,8 +28,9 @@ inline namespace v0 {
 //          from the device's default one. Same seed, same mask, on one type of device, for any number
 //          of threads. On the CPU one number of 64 bits is drawn: it is the seed of a Philox stream for
 //          each sample, which shuffles without ties. Elsewhere masks come from `at::rand`.
-// Throws:  c10::Error if a count is not positive (batch: negative), a ratio is outside [0, 1], or a
-//          noise has another shape or no floating dtype.
+// Throws:  c10::Error if batch or tokens are negative, another count is not positive, a sample has more
+//          than 2^24 tokens, a ratio is outside [0, 1], a noise has another shape or no floating dtype,
+//          or a generator is on another device (type or index).
 
 /// Hides tokens at random, each alike likely.
 ///
@@ -47,6 +48,28 @@ TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
 /// Example: auto mask = pixmim::mask_from_noise(at::rand({64, 196}), 0.75);
 TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 
+/// The TokenMask of a mask that a trainer has already.
+///
+/// Shape:   masked [N,L]; every sample masks as many tokens as the others. ids_keep in order of position.
+/// Dtype:   bool, or real numbers of 0 and 1: true or 1 = masked.
+/// Device:  that of `masked`. Waits for it: how many are masked has to be known on the host.
+/// Throws:  c10::Error on another shape or dtype, on another number, more than 2^24 tokens, or if a
+///          sample masks more or fewer tokens than the first: the message says which one.
+/// Example: auto mask = pixmim::token_mask(bool_masked_pos);
+///          auto latent = encoder(mask.visible(patch_embed(images) + pos_embed));
+TokenMask token_mask(const at::Tensor& masked);
+
+/// The TokenMask of ids that a trainer has already. Of MAE's `ids_shuffle` [N,L] these are the first K:
+/// `ids_shuffle.slice(1, 0, K)`.
+///
+/// Shape:   ids_keep [N,K] int64, the positions of the kept tokens among `tokens`, in any order; `visible`
+///          keeps it. Masked tokens are in order of position.
+/// Device:  that of `ids_keep`.
+/// Throws:  c10::Error on another shape or dtype or more than 2^24 tokens; on the CPU also if an id is out
+///          of range, or twice in a sample.
+/// Example: auto mask = pixmim::mask_from_ids(ids_shuffle.slice(1, 0, len_keep), 196);
+TokenMask mask_from_ids(const at::Tensor& ids_keep, int64_t tokens);
+
 /// Noise that depends on the seed and on each sample's own number and epoch alone, not on the batch
 /// that it is in, the worker or the rank: the masks of a run that is resumed, or spread anew.
 ///
@@ -54,8 +77,8 @@ TokenMask mask_from_noise(const at::Tensor& noise, double ratio);
 /// Dtype:   float32, uniform in [0, 1), on the CPU.
 /// Random:  Philox4x32-10; the crops' `sample(height, width, seed, index, epoch)` draws from other
 ///          streams of the same key.
-/// Throws:  c10::Error on another shape, dtype or device, a number < 0, an epoch >= 2^32, or
-///          tokens <= 0.
+/// Throws:  c10::Error on another shape, dtype or device, a number < 0, an epoch >= 2^32, or tokens
+///          outside [0, 2^24].
 /// Example: auto noise = pixmim::keyed_noise(batch.index, batch.epoch, 196, /*seed=*/0);
 ///          auto mask = pixmim::mask_from_noise(noise.to(device), 0.75);
 at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
@@ -131,6 +154,18 @@ TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
                      const BlockMaskOptions& block_options, const at::TensorOptions& options = {},
                      std::optional<at::Generator> generator = std::nullopt);
 
+/// The block masks of samples, each of which depends on the seed and on its sample's own number and epoch
+/// alone, as `keyed_noise` does for the other makers.
+///
+/// Shape:   index [N] and epoch [N] (or [], one for all) int64 >= 0, on the CPU; mask [N,grid_h*grid_w].
+/// Device:  that of `options`; drawn on the host.
+/// Random:  Philox4x32-10, the stream of `keyed_noise`.
+/// Throws:  also as `keyed_noise`.
+/// Example: auto mask = pixmim::block_mask(batch.index, batch.epoch, 14, 14, 75, /*seed=*/0, device);
+TokenMask block_mask(const at::Tensor& index, const at::Tensor& epoch, int64_t grid_h,
+                     int64_t grid_w, const BlockMaskOptions& block_options, uint64_t seed,
+                     const at::TensorOptions& options = {});
+
 /// Hides squares of `mask_patch` pixels, for a model whose patches are smaller.
 ///
 /// Shape:   mask [batch,L], L = (H / model_patch) * (W / model_patch). Of the T squares ceil(T *
@@ -156,7 +191,8 @@ TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
 ///
 /// Shape:   mask [N,grid_h*grid_w], grid (h, w); result [N,1,scale*grid_h,scale*grid_w].
 /// Dtype:   any -> same.
-/// Throws:  c10::Error if mask does not have grid_h * grid_w tokens, or scale <= 0.
+/// Throws:  c10::Error if mask does not have grid_h * grid_w tokens, scale <= 0, or a side of the result
+///          would be longer than 2^24.
 /// Source:  ConvMAE models_convmae.py forward_encoder.
 /// Example: auto stage1 = pixmim::upsample_mask(mask.mask, {14, 14}, 4);
 at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2> grid, int64_t scale);

@@ -85,8 +85,7 @@ TEST_CASE("masks of other conventions in the loss", "[existing_trainers]") {
   CHECK(difference(loss(in_grid.flatten(1)), expected) == 0);
   const Tensor ids_keep = hidden.ids_keep;
   CHECK(difference(loss(torch::ones({batch, tokens}).scatter(1, ids_keep, 0)), expected) == 0);
-  const int64_t kept = ids_keep.size(1);
-  const Tensor ids_masked = hidden.ids_restore.argsort(int64_t{1}).slice(1, kept);
+  const Tensor ids_masked = hidden.ids_masked();
   CHECK(difference(loss(torch::zeros({batch, tokens}).scatter(1, ids_masked, 1)), expected) == 0);
 }
 
@@ -94,10 +93,25 @@ TEST_CASE("a TokenMask of somebody else's mask", "[existing_trainers]") {
   const Step step;
   const Tensor masked = step.hidden.mask.to(torch::kBool);
   const int64_t kept = tokens / 4;
-  const double ratio = 1 - (static_cast<double>(kept) + 0.5) / static_cast<double>(tokens);
-  const auto mask = pixmim::mask_from_noise(masked.to(torch::kFloat), ratio);
+  const auto mask = pixmim::token_mask(masked);
   CHECK(torch::equal(mask.mask, step.hidden.mask));
   CHECK(torch::equal(mask.ids_keep, std::get<0>(step.hidden.ids_keep.sort(int64_t{1}))));
+  const Tensor ids_keep = step.hidden.ids_keep;
+  CHECK(torch::equal(pixmim::mask_from_ids(ids_keep, tokens).mask, step.hidden.mask));
+  const Tensor ids_shuffle = step.hidden.ids_restore.argsort(int64_t{1});
+  CHECK(torch::equal(pixmim::mask_from_ids(ids_shuffle.slice(1, 0, kept), tokens).ids_keep,
+                     ids_keep));
+}
+
+TEST_CASE("what a trainer may want of a TokenMask", "[existing_trainers]") {
+  const Step step;
+  const auto& hidden = step.hidden;
+  const auto x = torch::randn({batch, tokens, 5});
+  const auto mask_token = torch::randn({1, 1, 5});
+  CHECK(torch::equal(hidden.ids_masked(),
+                     hidden.ids_restore.argsort(int64_t{1}).slice(1, tokens / 4)));
+  const Tensor w = hidden.mask.unsqueeze(2);
+  CHECK(largest_difference(hidden.masked_fill(x, mask_token), x * (1 - w) + mask_token * w) == 0);
 }
 
 TEST_CASE("predictions of other shapes", "[existing_trainers]") {
@@ -117,10 +131,14 @@ TEST_CASE("predictions of other shapes", "[existing_trainers]") {
 
 TEST_CASE("predictions of the masked patches alone", "[existing_trainers]") {
   const Step step;
-  const Tensor masked = step.hidden.mask.to(torch::kBool);
-  const Tensor prediction = step.prediction.index({masked}).view({batch, -1, values});
+  const auto& hidden = step.hidden;
+  const Tensor prediction = hidden.masked(step.prediction);
   const pixmim::LowFreqTargetGenerator low_freq(6);
-  const Tensor target = low_freq.patches(step.images, patch).index({masked}).view_as(prediction);
+  const Tensor target = hidden.masked(low_freq.patches(step.images, patch));
+  const Tensor masked = hidden.mask.to(torch::kBool);
+  const Tensor by_position = low_freq.patches(step.images, patch).index({masked}).view_as(target);
+  const Tensor order = hidden.ids_masked().argsort(int64_t{1});
+  CHECK(torch::equal(by_position, target.gather(1, order.unsqueeze(2).expand_as(target))));
   const Tensor loss = (prediction - target).square().mean();
   CHECK(difference(loss, step.loss) < 1e-5);
 }

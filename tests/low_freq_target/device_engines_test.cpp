@@ -99,7 +99,7 @@ TEST_CASE("the engines of devices equal the official generator", "[low_freq_targ
                                         by_products, statistics);
       const double difference = largest_difference(
           target.filter(batch, at::kFloat).view(images.sizes()), golden["expected_reference"]);
-      support::report(golden.name() + " " + target.engine(), difference, 1e-5);
+      support::report(golden.name() + " " + target.engine(at::kFloat), difference, 1e-5);
       CHECK(difference <= 1e-5);
     }
   }
@@ -154,6 +154,8 @@ TEST_CASE("a generator names the engine that serves", "[low_freq_target]") {
   CHECK(generator.engine(at::zeros({2, 3, 224, 224})) == "basis");
   CHECK(pixmim::LowFreqTargetGenerator(1000).engine(at::zeros({1, 3, 1024, 1024})) == "transforms");
   CHECK_THROWS_AS(generator.engine(at::zeros({3})), c10::Error);
+  generator.prepare(at::zeros({2, 3, 224, 224}));
+  CHECK_THROWS_AS(generator.prepare(at::zeros({3})), c10::Error);
 }
 
 TEST_CASE("products serve where little is kept, transforms where much is", "[low_freq_target]") {

@@ -4,6 +4,9 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <pixmim/masking.hpp>
 
+#include <cstddef>
+#include <vector>
+
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 
@@ -85,4 +88,55 @@ TEST_CASE("visible and restored tokens on a GPU are those of the CPU", "[masking
                   pixmim::upsample_mask(on_cpu.mask, 14, 4)));
   CHECK_THAT(support::error_of([&] { on_gpu.visible(tokens); }),
              ContainsSubstring("expected tokens on the device of the mask, cuda:0, got cpu"));
+}
+
+TEST_CASE("masks that are given on a GPU are those of the CPU", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto drawn = pixmim::random_mask(4, 196, 0.75);
+  const auto moved = drawn.to(at::kCUDA);
+  expect_same(moved, drawn);
+  expect_same(pixmim::token_mask(moved.mask.ne(0)), pixmim::token_mask(drawn.mask));
+  expect_same(pixmim::mask_from_ids(moved.ids_keep, 196),
+              pixmim::mask_from_ids(drawn.ids_keep, 196));
+  const auto numbers = at::arange(4, at::kLong);
+  const auto options = pixmim::BlockMaskOptions(75).exact(true);
+  expect_same(pixmim::block_mask(numbers, numbers, 14, 14, options, 3, at::kCUDA),
+              pixmim::block_mask(numbers, numbers, 14, 14, options, 3));
+  auto uneven = moved.mask.clone();
+  uneven[2].fill_(1);
+  CHECK_THAT(support::error_of([&] { pixmim::token_mask(uneven); }),
+             ContainsSubstring("got 196 in sample 2"));
+}
+
+TEST_CASE("masked and filled tokens on a GPU are those of the CPU", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto here = pixmim::random_mask(4, 196, 0.75);
+  const auto there = here.to(at::kCUDA);
+  CHECK(at::equal(there.ids_masked().cpu(), here.ids_masked()));
+  // Whole numbers: their sums do not depend on the order of the additions.
+  const auto tokens = at::randint(-3, 4, {4, 196, 32}).to(at::kFloat);
+  const auto token = at::randint(-3, 4, {1, 1, 32}).to(at::kFloat);
+  const auto results = [&](const pixmim::TokenMask& mask, const at::Device& device) {
+    const auto x = tokens.to(device).requires_grad_();
+    const auto t = token.to(device).requires_grad_();
+    const auto masked = mask.masked(x);
+    const auto filled = mask.masked_fill(x, t);
+    (masked.pow(2).sum() + filled.pow(2).sum()).backward();
+    return std::vector<at::Tensor>{masked.detach().cpu(), filled.detach().cpu(), x.grad().cpu(),
+                                   t.grad().cpu()};
+  };
+  const auto on_gpu = results(there, at::kCUDA);
+  const auto on_cpu = results(here, at::kCPU);
+  for (std::size_t i = 0; i < on_cpu.size(); ++i) CHECK(at::equal(on_gpu[i], on_cpu[i]));
+}
+
+TEST_CASE("a generator of another GPU than the mask's is named", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto first = at::globalContext().defaultGenerator(at::Device(at::kCUDA, 0));
+  CHECK(pixmim::random_mask(2, 16, 0.5, at::Device(at::kCUDA, 0), first).mask.is_cuda());
+  // The current device.
+  CHECK(pixmim::random_mask(2, 16, 0.5, at::kCUDA, first).mask.is_cuda());
+  CHECK_THAT(
+      support::error_of([&] { pixmim::random_mask(2, 16, 0.5, at::Device(at::kCUDA, 1), first); }),
+      ContainsSubstring("on the device of the mask, cuda:1, got one on cuda:0"));
 }

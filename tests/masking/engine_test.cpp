@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -85,7 +86,7 @@ std::vector<Noise> noises() {
        }},
       {"a range that no float holds",
        [](int64_t n, int64_t l) {
-         return at::rand({n, l}).sub(0.5).mul(6e38);
+         return at::rand({n, l}).sub(0.5).mul(3e38).mul(2);
        }},
       {"denormal",
        [](int64_t n, int64_t l) {
@@ -131,6 +132,40 @@ TEST_CASE("masks from noise equal those of the operators", "[masking]") {
   }
   expect_as_operators(at::rand({2, 16384}), engine::TokenPlan{16384, 4096});
   expect_as_operators(at::rand({0, 9}), engine::TokenPlan{9, 3});
+}
+
+TEST_CASE("values at the ends of a dtype are put in order within memory", "[masking]") {
+  const auto extremes = [](auto value) {
+    using Limits = std::numeric_limits<decltype(value)>;
+    std::vector<double> values = {0, -0.0, 1, Limits::infinity(), Limits::quiet_NaN()};
+    for (const auto finite : {Limits::max(), Limits::min(), Limits::denorm_min()}) {
+      values.push_back(finite);
+      values.push_back(-finite);
+    }
+    values.push_back(-values[3]);
+    return values;
+  };
+  const auto of_dtype = [&](at::ScalarType dtype) {
+    if (dtype == at::kHalf) return extremes(c10::Half());
+    if (dtype == at::kBFloat16) return extremes(c10::BFloat16());
+    return dtype == at::kDouble ? extremes(double()) : extremes(float());
+  };
+  for (const auto dtype : dtypes()) {
+    const std::vector<double> values = of_dtype(dtype);
+    for (const double low : values) {
+      for (const double high : values) {
+        INFO(c10::toString(dtype) << ", from " << low << " to " << high);
+        const at::Tensor share = at::rand({2, 50}, at::kDouble);
+        const at::Tensor between = share.mul(high).add(share.neg().add(1).mul(low)).to(dtype);
+        expect_as_operators(between, engine::TokenPlan{50, 12});
+        const at::Tensor ends = at::tensor({low, high}, at::kDouble).to(dtype);
+        const at::Tensor either =
+            ends.index_select(0, at::randint(2, {100}, at::kLong)).view({2, 50});
+        expect_as_operators(either, engine::TokenPlan{50, 12});
+        expect_as_operators(either.narrow(1, 0, 2), engine::TokenPlan{2, 1});
+      }
+    }
+  }
 }
 
 TEST_CASE("what is not a number comes last, and zero has no sign", "[masking]") {
@@ -316,32 +351,104 @@ TEST_CASE("tokens move alike with any number of threads, and so do gradients", "
 }
 
 TEST_CASE("ids that do not fit are named before memory is touched", "[masking]") {
-  auto mask = pixmim::random_mask(2, 8, 0.5);
+  const auto mask = pixmim::random_mask(2, 8, 0.5);
   const at::Tensor tokens = at::randn({2, 8, 3});
   const at::Tensor visible = at::randn({2, 4, 3});
-  const auto error = [&](const TokenMask& wrong) {
-    return support::error_of([&] { wrong.visible(tokens); });
+  const auto expect_error = [&](const TokenMask& wrong, const std::string& message) {
+    CHECK_THAT(support::error_of([&] { wrong.visible(tokens); }), ContainsSubstring(message));
+    CHECK_THAT(support::error_of([&] { wrong.restore(visible, at::zeros({3})); }),
+               ContainsSubstring(message));
   };
-  TokenMask wrong = mask;
-  wrong.ids_keep = mask.ids_keep.clone();
-  wrong.ids_keep[1][3] = 8;
-  CHECK(error(wrong) == "TokenMask: expected ids_keep in [0, 8), got 8");
-  wrong.ids_keep[1][3] = -1;
-  CHECK(error(wrong) == "TokenMask: expected ids_keep in [0, 8), got -1");
-  wrong = mask;
-  wrong.ids_restore = mask.ids_restore.clone();
-  wrong.ids_restore[0][0] = 9;
-  CHECK(support::error_of([&] { wrong.restore(visible, at::zeros({3})); }) ==
-        "TokenMask: expected ids_restore in [0, 8), got 9");
-  wrong.ids_restore = mask.ids_restore.flip({1});
-  wrong.ids_keep = mask.ids_keep;
-  const bool symmetric = at::equal(wrong.ids_restore, mask.ids_restore);
-  REQUIRE_FALSE(symmetric);
-  CHECK_THAT(support::error_of([&] { wrong.restore(visible, at::zeros({3})); }),
-             ContainsSubstring("expected ids_restore to be the inverse of ids_keep"));
-  wrong = mask;
-  wrong.ids_keep = mask.ids_keep.narrow(0, 0, 1);
-  CHECK(error(wrong) ==
-        "TokenMask::visible: expected ids_keep [N,K] and ids_restore [N,L] with K <= L, got [1, 4] "
-        "and [2, 8]");
+  // mask with ids_keep or ids_restore in which `change` has changed something.
+  const auto with = [&](at::Tensor TokenMask::*ids, const auto& change) {
+    TokenMask wrong = mask;
+    wrong.*ids = (mask.*ids).clone();
+    change(wrong.*ids);
+    return wrong;
+  };
+  const auto keep = &TokenMask::ids_keep;
+  const auto restore = &TokenMask::ids_restore;
+  const int64_t far = std::numeric_limits<int64_t>::max();
+  for (const int64_t id : {int64_t{8}, int64_t{-1}, far, -far}) {
+    const std::string rest = " in [0, 8), got " + std::to_string(id);
+    expect_error(with(keep, [&](at::Tensor& ids) { ids[1][3] = id; }),
+                 "TokenMask: expected ids_keep" + rest);
+    expect_error(with(restore, [&](at::Tensor& ids) { ids[1][7] = id; }),
+                 "TokenMask: expected ids_restore" + rest);
+  }
+  expect_error(with(keep, [](at::Tensor& ids) { ids[1][3] = ids[1][0].clone(); }),
+               "expected ids_restore to be the inverse of ids_keep");
+  expect_error(with(restore, [](at::Tensor& ids) { ids.copy_(ids.flip({0})); }),
+               "expected ids_restore to be the inverse of ids_keep");
+  // Two masked tokens at one place: no memory is in danger, but a token is lost.
+  expect_error(with(restore, [](at::Tensor& ids) { ids.masked_fill_(ids.eq(7), 6); }),
+               "expected ids_restore to be a permutation, got place 6 twice in sample 0");
+
+  const auto shapes = [](const std::string& rest) {
+    return "expected ids_keep [N,K] and ids_restore [N,L] with K <= L, got " + rest;
+  };
+  expect_error(with(keep, [](at::Tensor& ids) { ids = ids.narrow(0, 0, 1); }),
+               shapes("[1, 4] and [2, 8]"));
+  expect_error(with(keep, [](at::Tensor& ids) { ids = ids[0]; }), shapes("[4] and [2, 8]"));
+  expect_error(with(restore, [](at::Tensor& ids) { ids = ids.narrow(1, 0, 3); }),
+               shapes("[2, 4] and [2, 3]"));
+  expect_error(with(keep, [](at::Tensor& ids) { ids = ids.to(at::kInt); }),
+               "expected ids_keep and ids_restore of dtype int64, got Int and Long");
+  expect_error(with(restore, [](at::Tensor& ids) { ids = ids.to(at::kFloat); }),
+               "expected ids_keep and ids_restore of dtype int64, got Long and Float");
+  expect_error(with(restore,
+                    [](at::Tensor& ids) {
+                      ids = at::empty({2, 8}, at::kMeta);
+                    }),
+               "expected ids_restore on the device of ids_keep, cpu, got meta");
+  expect_error(with(restore, [](at::Tensor& ids) { ids = at::Tensor(); }),
+               "expected `ids_restore` to be a tensor, got an undefined one");
+}
+
+TEST_CASE("ids that are overwritten before backward are named there", "[masking]") {
+  const auto mask = pixmim::random_mask(64, 196, 0.75);
+  const auto tokens = at::randn({64, 196, 3}).requires_grad_();
+  const auto visible = at::randn({64, 49, 3}).requires_grad_();
+  const auto token = at::randn({3}).requires_grad_();
+  const at::Tensor kept = mask.visible(tokens).sum();
+  const at::Tensor full = mask.restore(visible, token).sum();
+  const auto error = [](const at::Tensor& sum) {
+    return support::error_of([&] { sum.backward({}, /*retain_graph=*/true); });
+  };
+  // Past autograd, which sees what operators write. From a thread of its own, the last samples.
+  auto* const ids_restore = mask.ids_restore.mutable_data_ptr<int64_t>();
+  const int64_t place = std::exchange(ids_restore[64 * 196 - 1], int64_t{1} << 40);
+  CHECK_THAT(error(kept), ContainsSubstring("expected ids_restore in [0, 196), got 1099511627776"));
+  CHECK_THAT(error(full), ContainsSubstring("expected ids_restore in [0, 196), got 1099511627776"));
+  ids_restore[64 * 196 - 1] = place;
+  CHECK(error(kept) == "(no error)");
+  CHECK(error(full) == "(no error)");
+}
+
+TEST_CASE("batches of none, samples of no tokens, and masks of all and of none", "[masking]") {
+  for (const int64_t batch : {0, 3}) {
+    for (const int64_t tokens : {0, 8}) {
+      for (const double ratio : {0.0, 1.0}) {
+        INFO(batch << " samples of " << tokens << " tokens, ratio " << ratio);
+        const int64_t kept = ratio == 0 ? tokens : 0;
+        const auto numbers = at::arange(batch, at::kLong);
+        const auto noise = pixmim::keyed_noise(numbers, numbers, tokens, 1);
+        const engine::TokenPlan plan{tokens, kept};
+        expect_as_operators(noise, plan);
+        for (const TokenMask& mask :
+             {pixmim::random_mask(batch, tokens, ratio), pixmim::mask_from_noise(noise, ratio)}) {
+          CHECK(mask.mask.sizes() == at::IntArrayRef({batch, tokens}));
+          CHECK(mask.ids_keep.sizes() == at::IntArrayRef({batch, kept}));
+          const auto x = at::randn({batch, tokens, 5}).requires_grad_();
+          const auto token = at::randn({5}).requires_grad_();
+          const at::Tensor full = mask.restore(mask.visible(x), token);
+          CHECK(at::equal(full, ratio == 0 ? x : token.expand({batch, tokens, 5})));
+          full.sum().backward();
+          CHECK(at::equal(x.grad(), at::full_like(x, 1 - ratio)));
+          CHECK(
+              at::equal(token.grad(), at::full({5}, ratio * static_cast<double>(batch * tokens))));
+        }
+      }
+    }
+  }
 }

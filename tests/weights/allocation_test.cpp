@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "files.hpp"
@@ -17,8 +18,10 @@
 namespace {
 
 std::atomic<std::size_t> largest{0};
+std::atomic<std::size_t> total{0};
 
 void note(std::size_t size) {
+  total += size;
   std::size_t known = largest;
   while (size > known && !largest.compare_exchange_weak(known, size)) {
   }
@@ -111,5 +114,74 @@ TEST_CASE("nothing is allocated on what a file only claims", "[weights]") {
     CHECK(error.find("memory: you tried") == std::string::npos);  // the CPU allocator's refusal
     CHECK(most > 0);
     CHECK(most < std::size_t{1} << 20);
+  }
+}
+
+// What is copied is allocated: the sum of all allocations bounds the work, whatever the machine.
+TEST_CASE("the work follows the size of a file, not what refers to what in it", "[weights]") {
+  const support::TemporaryFolder folder;
+  const auto path = folder.path() / "hostile.pth";
+  constexpr int wide = 100'000;
+  const auto text = [](const std::string& value) {
+    return "X" + files::bytes_of(static_cast<uint32_t>(value.size())) + value;
+  };
+  const auto repeated = [](const std::string& part) {
+    std::string result;
+    for (int i = 0; i < wide; ++i) result += part;
+    return result;
+  };
+  const std::string rebuild = "ctorch._utils\n_rebuild_tensor_v2\n";
+  const auto storage = [&](const std::string& key) {
+    return "((" + text("storage") + "ctorch\nFloatStorage\n" + key + text("cpu") + "K\x01tQ";
+  };
+  const std::string place = std::string("K\0(K\x01t(K\x01t\x89}", 13);
+  const std::string tensor = rebuild + storage(text("0")) + place + "tR";
+  // The same value under many names, each of five letters.
+  const auto named = [&](const std::string& value) {
+    std::string entries = "}(" + text("a") + value + "r\x01" + std::string(3, '\0');
+    for (int i = 0; i < wide; ++i) {
+      entries += text(std::to_string(100'000 + i)) + "h\x01";
+    }
+    return entries + "u";
+  };
+  const std::string long_text = text(std::string(wide, 'x')) + "q\x02";
+  std::string collisions;
+  for (uint32_t i = 0; i < wide; ++i) collisions += "r" + files::bytes_of(i * 20'011u);
+  for (uint32_t i = 0; i < wide; ++i) collisions += "j" + files::bytes_of(i * 20'011u) + "0";
+
+  const std::pair<const char*, std::string> hostile[] = {
+      {"lists in lists", repeated("]q\x01") + repeated("a")},
+      {"tuples of the last tuple, remembered", "N" + repeated("\x85q\x01")},
+      {"tuples of the last tuple, thrice", ")q\x01" + repeated("h\x01h\x01\x87q\x01")},
+      {"a wide list in wide lists", "](" + repeated("N") + "eq\x01](" + repeated("h\x01") + "e"},
+      {"a wide tuple as arguments",
+       "(" + repeated("N") + "tq\x01" + repeated("cargparse\nNamespace\nh\x01R0") + "N"},
+      {"a wide dict in dicts",
+       "}(" + repeated("NN") + "uq\x01" + repeated("ccollections\nOrderedDict\nh\x01\x85R0") + "N"},
+      {"wide arguments of a tensor",
+       named("ctorch._tensor\n_rebuild_from_type_v2\n(" + rebuild + "ctorch\nTensor\n" +
+             storage(text("0")) + place + repeated("N") + "t}tR")},
+      {"a long name", "}(" + long_text + tensor + "q\x01" + repeated("h\x02h\x01") + "u"},
+      {"a long storage", named(rebuild + storage(long_text) + place + "tR")},
+      {"a long class", named("c__torch__\n" + std::string(wide, 'x') + "\n")},
+      {"memo keys", "N" + collisions},
+  };
+  for (const auto& [what, body] : hostile) {
+    INFO(what);
+    const std::string pickle = "\x80\x02" + body + ".";
+    {
+      caffe2::serialize::PyTorchStreamWriter zip(path.string());
+      zip.writeRecord("data.pkl", pickle.data(), pickle.size());
+      const std::string numbers(4 * wide, '\1');
+      zip.writeRecord("data/0", numbers.data(), numbers.size());
+      zip.writeEndOfFile();
+    }
+    total = 0;
+    try {
+      weights::read_file(path);
+    } catch (const c10::Error&) {
+    }
+    const std::size_t allocated = total;
+    CHECK(allocated < 200 * pickle.size() + (std::size_t{1} << 22));
   }
 }

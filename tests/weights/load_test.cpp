@@ -10,6 +10,7 @@
 #include "support/errors.hpp"
 #include "support/golden.hpp"
 #include "support/temporary_folder.hpp"
+#include "vit/position_embedding.hpp"
 #include "weights/load.hpp"
 #include "weights/names.hpp"
 #include "weights/position_embedding.hpp"
@@ -156,6 +157,54 @@ TEST_CASE("positions are resized as the official MAE does", "[weights]") {
   CHECK(weights::resize_position_embedding(golden["in"], {14, 14}, {14, 14}).is_same(golden["in"]));
 }
 
+TEST_CASE("fixed positions of a decoder are made anew", "[weights]") {
+  // The official MAE's for 7x7, from those of 14x14.
+  const auto expected = support::golden("patches_loss_pos_embed_7x7_d64")["expected"];
+  const auto large = vit::sincos_2d(64, 14, 14).unsqueeze(0);
+  weights::Tensors tensors = {{"pos_embed", large}, {"decoder_pos_embed", large}};
+  weights::resize_positions(tensors, {7, 7});
+  CHECK(support::largest_difference(tensors.at("decoder_pos_embed").squeeze(0), expected) <= 1e-6);
+  // The encoder's is resized, as in the official fine-tuning.
+  CHECK(at::equal(tensors.at("pos_embed"),
+                  weights::resize_position_embedding(large, {14, 14}, {7, 7})));
+  // A learnt one is resized.
+  const auto learnt = torch::randn({1, 50, 192});
+  tensors = {{"pos_embed", learnt}, {"decoder_pos_embed", learnt}};
+  weights::resize_positions(tensors, {9, 5});
+  CHECK(at::equal(tensors.at("decoder_pos_embed"),
+                  weights::resize_position_embedding(learnt, {7, 7}, {9, 5})));
+
+  // In 16 bits, and in OpenMMLab's order, known by OpenMMLab's own.
+  const auto theirs =
+      support::golden("pixmim_openmmlab_tiny").below("state.").at("neck.decoder_pos_embed");
+  const int64_t dim = theirs.size(2);
+  const auto side = weights::square_grid(theirs.size(1));
+  REQUIRE(side.has_value());
+  const auto wider = vit::sincos_2d(dim, 3, 11, 1);
+  const auto wanted = at::cat({wider.slice(1, dim / 2), wider.slice(1, 0, dim / 2)}, 1);
+  for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const auto made = weights::fit_positions("decoder_pos_embed", theirs.to(dtype), *side, {3, 11});
+    CHECK(files::same(made, wanted.unsqueeze(0).to(dtype)));
+  }
+
+  // Into a module of another size: what that module starts with.
+  auto target = tiny(48);
+  const auto own = target->decoder_pos_embed.detach().clone();
+  weights::load_into(*target, tensors_of(*tiny()));
+  CHECK(at::allclose(target->decoder_pos_embed, own, 0, 1e-6));
+}
+
+TEST_CASE("positions that belong to one grid are not resized", "[weights]") {
+  weights::Tensors simmim = {{"encoder.pos_embed", torch::randn({1, 17, 8})}};
+  weights::resize_positions(simmim, {6, 6});
+  CHECK(simmim.at("encoder.pos_embed").size(1) == 37);
+  simmim["encoder.rel_pos_bias.relative_position_bias_table"] = torch::zeros({52, 3});
+  CHECK_THAT(support::error_of([&] {
+               weights::resize_positions(simmim, {4, 4});
+             }),
+             ContainsSubstring("relative positions"));
+}
+
 TEST_CASE("grids that are no squares are named", "[weights]") {
   // Rows that are all the same stay so: height and width are not mixed up.
   const auto rows = torch::arange(2.0).view({2, 1, 1}).expand({2, 6, 4}).reshape({1, 12, 4});
@@ -192,11 +241,49 @@ TEST_CASE("files are known by their first bytes", "[weights]") {
   CHECK(weights::read_file(path).tensors.size() == 1);
   weights::write_torch_file(path, {{"a", torch::ones(2)}}, "model");
   CHECK(weights::read_file(path).tensors.size() == 1);
-  for (const char* bytes : {"x", "a text of some length", "\x89PNG\r\n\x1a\n and so on"}) {
-    files::write(path, bytes);
-    CHECK_THAT(support::error_of([&] { weights::read_file(path); }),
-               ContainsSubstring("neither safetensors nor"));
+  // A name says nothing.
+  const auto misleading = folder.path() / "weights.safetensors";
+  weights::write_torch_file(misleading, {{"a", torch::ones(2)}}, "model");
+  CHECK(weights::read_file(misleading).tensors.size() == 1);
+  // The size of a header may begin as a zip archive or a pickle does.
+  for (const uint64_t size : {uint64_t{0x04034b50 & 0xffff}, uint64_t{0x80}, uint64_t{0x0280}}) {
+    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    files::write(path, files::bytes_of(size) + header +
+                           std::string(static_cast<std::size_t>(size) - header.size(), ' ') + "x");
+    CHECK(weights::read_file(path).tensors.size() == 1);
   }
+}
+
+TEST_CASE("other files are refused with what they seem to be", "[weights]") {
+  const support::TemporaryFolder folder;
+  const auto path = folder.path() / "weights.pth";
+  std::string tar(512, '\0');
+  tar.replace(0, 7, "sys_info").replace(257, 5, "ustar");
+  for (const auto& [bytes, what] : std::vector<std::pair<std::string, std::string>>{
+           {"x", "a text"},
+           {"a text of some length", "a text"},
+           {"\x89PNG\r\n\x1a\n and so on", "a PNG image"},
+           {tar, "a tar archive"},
+           {"\n<!DOCTYPE html><html><head>404", "a web page"},
+           {"<HTML lang=en>", "a web page"},
+           {"\x1f\x8b\x08 packed", "gzip"},
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:", "Git LFS"},
+           {R"({"metadata": {}, "weight_map": {}})", "index of a model in several files"},
+           {"\x89HDF\r\n\x1a\n", "HDF5"},
+           {"(dp0\nS'model'\n", "protocol 0"},
+           {std::string(4096, '\0'), "zeros"},
+           {"PK\x05\x06" + std::string(18, '\0'), "zip archive without files"},
+           {"\x01\x02\x03", "of another format"}}) {
+    files::write(path, bytes);
+    const std::string error = support::error_of([&] { weights::read_file(path); });
+    CHECK_THAT(error, ContainsSubstring("weights.pth"));
+    CHECK_THAT(error, ContainsSubstring("neither safetensors nor"));
+    CHECK_THAT(error, ContainsSubstring(what));
+  }
+  // Pickles of others.
+  files::write(path, "\x80\x04}.");
+  CHECK_THAT(support::error_of([&] { weights::read_file(path); }),
+             ContainsSubstring("none of torch.save"));
   CHECK_THAT(support::error_of([&] { weights::read_file(folder.path() / "none"); }),
-             ContainsSubstring("cannot be read"));
+             ContainsSubstring("cannot be opened"));
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes tests/data/weights: files as Python's torch.save writes them, and what is in them.
 
-    python tests/weights/make_fixtures.py        # needs torch, numpy and safetensors
+    python tests/weights/make_fixtures.py        # needs torch, numpy, safetensors, yacs, mmengine
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import zipfile
 from collections import OrderedDict
 from typing import Any
 
+import addict
 import numpy
 import torch
+from mmengine.config import Config, ConfigDict
 from safetensors.torch import save_file
+from yacs.config import CfgNode
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "data" / "weights"
 
@@ -69,6 +72,19 @@ def checkpoint(state: OrderedDict[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
+def configurations() -> dict[str, Any]:
+    """What detectron2's and OpenMMLab's checkpoints hold beside the weights."""
+    return {
+        "yacs": CfgNode({"MODEL": {"DEPTH": 12, "PIXELS": [1.0, 2.0]}}),
+        "addict": addict.Dict(a=1, b=addict.Dict(c=2)),
+        "mmengine_dict": ConfigDict(model={"type": "PixMIM"}),
+        "mmengine": Config({"model": {"type": "PixMIM", "radius": 40}}),
+        "numpy": [numpy.float32(2), numpy.bool_(True), numpy.int64(3), numpy.arange(3)],
+        "path": pathlib.PosixPath("work_dirs"),
+        "args": argparse.Namespace(lr=1e-3, output_dir=pathlib.PosixPath("out")),
+    }
+
+
 def compressed(source: pathlib.Path, target: pathlib.Path) -> None:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -87,6 +103,8 @@ def main() -> None:
     torch.save({"state_dict": {"weight": torch.ones(2), "threshold": 0.5,
                                "names": argparse.Namespace(a=1)}},
                FOLDER / "opaque_entry.pth")
+    torch.save({"state_dict": {"weight": torch.ones(2)}, **configurations()},
+               FOLDER / "configurations.pth")
     compressed(FOLDER / "opaque_entry.pth", FOLDER / "compressed.pth")
     expected = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
     save_file(expected, FOLDER / "expected.safetensors", metadata={"format": "pt"})

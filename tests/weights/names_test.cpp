@@ -12,6 +12,7 @@
 #include "support/golden.hpp"
 #include "weights/load.hpp"
 #include "weights/names.hpp"
+#include "weights/position_embedding.hpp"
 
 namespace {
 
@@ -47,6 +48,7 @@ TEST_CASE("names go to every scheme and back", "[weights]") {
     CHECK(weights::detect_scheme(there.tensors) == (scheme == "timm" ? "mae" : scheme));
     const auto back = weights::to_native(there.tensors, scheme);
     CHECK(back.dropped.empty());
+    CHECK(back.unknown.empty());
     // What comes back and what was left out are all there was.
     CHECK(back.tensors.size() + there.dropped.size() == native.size());
     for (const auto& [name, tensor] : back.tensors) {
@@ -127,10 +129,124 @@ TEST_CASE("spellings that files have are read", "[weights]") {
   CHECK(read(bare).count("blocks.10.attn.qkv.weight") == 1);
   // mmpretrain's classifiers: the backbone, and a head that stays as it is.
   auto classifier = weights::from_native(native, "mmpretrain", true).tensors;
-  classifier["head.layers.head.weight"] = torch::zeros(1);
+  classifier["head.layers.other.weight"] = torch::zeros(1);
   const auto back = weights::to_native(classifier, weights::detect_scheme(classifier));
   CHECK(back.tensors.count("blocks.3.norm1.weight") == 1);
-  CHECK(back.dropped == std::vector<std::string>{"head.layers.head.weight"});
+  CHECK(back.unknown == std::vector<std::string>{"head.layers.other.weight"});
+}
+
+TEST_CASE("buffers of OpenMMLab that are no weights are left out by name", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  auto pixmim = weights::from_native(native, "mmpretrain", false).tensors;
+  pixmim["target_generator.low_pass_filter"] = torch::ones({3, 32, 32});
+  pixmim["data_preprocessor.mean"] = torch::ones(3);
+  CHECK(weights::detect_scheme(pixmim) == "mmpretrain");
+  const auto back = weights::to_native(pixmim, "mmpretrain");
+  CHECK(back.tensors.size() == native.size());
+  CHECK(back.unknown.empty());
+  CHECK(back.dropped ==
+        std::vector<std::string>{"data_preprocessor.mean", "target_generator.low_pass_filter"});
+  auto model = tiny();
+  CHECK(weights::load_into(*model, back.tensors).loaded.size() == native.size());
+  for (const auto& scheme : weights::scheme_names()) {
+    const auto there = weights::from_native(back.tensors, scheme, false);
+    for (const auto& item : there.tensors)
+      CHECK(item.first.find("target_gen") == std::string::npos);
+  }
+}
+
+TEST_CASE("classifiers of mmpretrain, timm and the official MAE are the same", "[weights]") {
+  auto native = weights::from_native(tensors_of(*tiny()), "mae", true).tensors;
+  native.erase("norm.weight");
+  native.erase("norm.bias");
+  for (const char* name : {"fc_norm.weight", "fc_norm.bias", "head.bias"}) {
+    native[name] = torch::randn(24);
+  }
+  native["head.weight"] = torch::randn({24, 24});
+  const auto fine_tuned = weights::from_native(native, "mmpretrain", false);
+  CHECK(fine_tuned.missing.empty());
+  CHECK(fine_tuned.dropped.empty());
+  CHECK(files::same(fine_tuned.tensors.at("backbone.ln2.weight"), native.at("fc_norm.weight")));
+  CHECK(files::same(fine_tuned.tensors.at("head.fc.weight"), native.at("head.weight")));
+  const auto check_same = [](const weights::Tensors& found, const weights::Tensors& wanted) {
+    CHECK(found.size() == wanted.size());
+    for (const auto& [name, tensor] : wanted) {
+      INFO(name);
+      REQUIRE(found.count(name) == 1);
+      CHECK(files::same(found.at(name), tensor));
+    }
+  };
+  check_same(weights::to_native(fine_tuned.tensors, "mmpretrain").tensors, native);
+  check_same(weights::from_native(native, "timm", false).tensors, native);
+  // The other head of mmpretrain.
+  auto other = fine_tuned.tensors;
+  for (const char* part : {"weight", "bias"}) {
+    const auto node = other.extract(std::string("head.fc.") + part);
+    other[std::string("head.layers.head.") + part] = node.mapped();
+  }
+  check_same(weights::to_native(other, "mmpretrain").tensors, native);
+
+  // A linear probe: batch normalisation, then the layer.
+  auto probe = weights::from_native(tensors_of(*tiny()), "mae", true).tensors;
+  probe["head.0.running_mean"] = torch::randn(24);
+  probe["head.0.running_var"] = torch::randn(24);
+  probe["head.1.weight"] = torch::randn({10, 24});
+  probe["head.1.bias"] = torch::randn(10);
+  const auto there = weights::from_native(probe, "mmpretrain", false).tensors;
+  CHECK(there.count("neck.bn.running_var") == 1);
+  CHECK(there.count("head.layers.head.weight") == 1);
+  check_same(weights::to_native(there, "mmpretrain").tensors, probe);
+}
+
+TEST_CASE("prefixes that all names share are seen through", "[weights]") {
+  const auto native = tensors_of(*tiny());
+  const auto with = [](const std::string& prefix, const weights::Tensors& tensors) {
+    weights::Tensors result;
+    for (const auto& [name, tensor] : tensors) result.emplace(prefix + name, tensor);
+    return result;
+  };
+  for (const auto& scheme : weights::scheme_names()) {
+    for (const bool encoder_only : {false, true}) {
+      const auto theirs = weights::from_native(native, scheme, encoder_only).tensors;
+      const auto expected = weights::to_native(theirs, scheme).tensors;
+      for (const char* prefix : {"module.", "_orig_mod.", "model.", "encoder.", "student.",
+                                 "teacher.", "module.model.", "_orig_mod.module.encoder."}) {
+        INFO(prefix << " " << scheme);
+        auto wrapped = with(prefix, theirs);
+        wrapped["target_generator.low_pass_filter"] = torch::ones(1);
+        // A wrapper is around all there is.
+        if (std::string(prefix).find("mod") != std::string::npos) {
+          wrapped.erase("target_generator.low_pass_filter");
+        }
+        CHECK(weights::detect_scheme(wrapped) == weights::detect_scheme(theirs));
+        const auto found = weights::to_native(wrapped, scheme).tensors;
+        CHECK(found.size() == expected.size());
+        for (const auto& item : expected) CHECK(found.count(item.first) == 1);
+      }
+    }
+  }
+  CHECK(weights::to_native(with("backbone.", native), "mae").tensors.count("norm.bias") == 1);
+
+  // Two models in one file: which one is meant?
+  auto both = with("student.", native);
+  both.merge(with("teacher.", native));
+  for (const auto& error : {support::error_of([&] { weights::detect_scheme(both); }),
+                            support::error_of([&] { weights::to_native(both, "timm"); })}) {
+    CHECK_THAT(error, ContainsSubstring("student. and teacher."));
+  }
+}
+
+TEST_CASE("an odd decoder is not in the encoder's way", "[weights]") {
+  auto hf = weights::from_native(tensors_of(*tiny()), "hf", false).tensors;
+  hf.erase("decoder.decoder_layers.0.attention.attention.key.weight");
+  hf["decoder.decoder_pos_embed"] = torch::zeros({3, 5});
+  CHECK_THAT(support::error_of([&] { weights::to_native(hf, "hf"); }),
+             ContainsSubstring("of which only"));
+  auto encoder = weights::to_native(hf, "hf", /*encoder_only=*/true);
+  CHECK(std::count(encoder.dropped.begin(), encoder.dropped.end(), "decoder.decoder_pos_embed") ==
+        1);
+  weights::resize_positions(encoder.tensors, {6, 6});
+  CHECK(weights::from_native(encoder.tensors, "timm", true).missing.empty());
 }
 
 TEST_CASE("models without a table keep their names, and are not mistaken", "[weights]") {
@@ -146,9 +262,13 @@ TEST_CASE("models without a table keep their names, and are not mistaken", "[wei
   CHECK(same.missing.empty());
   const std::string error =
       support::error_of([&] { weights::from_native(convmae, "timm", false); });
-  CHECK_THAT(error, ContainsSubstring("no name in timm"));
-  CHECK_THAT(error, ContainsSubstring("blocks1.0.conv1.weight"));
-  CHECK(error.find("stage1") == std::string::npos);
+  CHECK_THAT(error, ContainsSubstring("ConvMAE's"));
+  CHECK_THAT(error, ContainsSubstring("no names in timm; possible: mae"));
+  // Of a model that is not known at all, what has no name is named.
+  CHECK_THAT(support::error_of([] {
+               weights::from_native({{"stem.weight", torch::zeros(1)}}, "timm", false);
+             }),
+             ContainsSubstring("no name in timm: stem.weight"));
 }
 
 TEST_CASE("keys without a bias get one of zeros", "[weights]") {

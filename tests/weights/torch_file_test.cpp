@@ -203,6 +203,36 @@ TEST_CASE("nothing in a file is executed, and what could be is refused by name",
   CHECK_THAT(beside(mean + ")R"), ContainsSubstring("no class or function"));
 }
 
+TEST_CASE("configurations beside the weights are data", "[weights]") {
+  const auto read = weights::read_torch_file(files::fixture("configurations.pth"));
+  CHECK(files::same(read.tensors.at("weight"), torch::ones(2)));
+  const Archive archive;
+  const std::string state = text("state_dict") + dict(text("weight") + tensor({}));
+  const auto beside = [&](const std::string& value) {
+    return archive.error(pickle(dict(state + text("meta") + value)));
+  };
+  // Dicts of older projects, with items and attributes; their classes may be no functions.
+  for (const std::string name :
+       {"mmcv.utils.config\nConfigDict", "fvcore.common.config\nCfgNode",
+        "detectron2.config.config\nCfgNode", "easydict\nEasyDict", "addict.addict\nDict"}) {
+    const std::string object = "c" + name + "\n)\x81q\x09(" + text("a") + integer(1) + "u";
+    CHECK(beside(object + "h\x09" + "b") == "(no error)");
+    CHECK(beside(object + "}b") == "(no error)");
+    CHECK(beside("c" + name + "\n" + tuple({dict(text("a") + integer(1))}) + "R") == "(no error)");
+  }
+  CHECK(beside("cmmcv.utils.config\nConfig\n)\x81" + tuple({"}", "N", "N"}) + "b") == "(no error)");
+  for (const std::string name :
+       {"mmcv.utils.config\nimport_modules_from_strings", "yacs.config\nload_cfg",
+        "mmengine.config.config\nConfig.fromfile", "mmengine.config.lazy\nLazyObject"}) {
+    const std::string call = "c" + name + "\n" + tuple({text("x")}) + "R";
+    CHECK_THAT(beside(call), ContainsSubstring(name.substr(name.find('\n') + 1)));
+    CHECK_THAT(beside(call), ContainsSubstring("nothing was executed"));
+  }
+  // A weights' dict of such a class is one.
+  CHECK(archive.read(pickle("caddict.addict\nDict\n)\x81(" + text("weight") + tensor({}) + "u"))
+            .count("weight") == 1);
+}
+
 TEST_CASE("tensors that lie about their storage are refused", "[weights]") {
   const Archive archive;
   CHECK(at::equal(archive.read(pickle_of({})).at("weight").view(at::kByte),
@@ -269,6 +299,8 @@ TEST_CASE("malformed pickles are refused", "[weights]") {
       {pickle(""), "empty stack"},
       {pickle("N"), "None where a state dict should be"},
       {pickle("}"), "no tensors by name"},
+      {pickle("}(" + text("student") + "}" + text("teacher") + "}u"),
+       "no tensors by name, but student (a dict), teacher (a dict)"},
       {pickle("0"), "empty stack"},
       {pickle("t"), "lacks a mark"},
       {pickle("u"), "lacks a mark"},
@@ -386,6 +418,16 @@ TEST_CASE("archives that lie are refused", "[weights]") {
   std::string twice = files::read(archive.path());
   twice[twice.rfind("archive/data/1") + 13] = '0';
   CHECK_THAT(error(twice), ContainsSubstring("archive/data/0 twice"));
+  // Two pickles: which of the two is meant?
+  write_archive(
+      archive.path(),
+      {{"data.pkl", pickle_of({})}, {"data/0", std::string(24, '\1')}, {"data/1", pickle_of({})}});
+  std::string pickles = files::read(archive.path());
+  const std::string second = "archive/data/1";
+  for (const std::size_t place : {pickles.find(second), pickles.rfind(second)}) {
+    pickles.replace(place, second.size(), "other/data.pkl");
+  }
+  CHECK_THAT(error(pickles), ContainsSubstring("two pickles"));
   // Big-endian numbers.
   write_archive(
       archive.path(),
@@ -424,11 +466,21 @@ TEST_CASE("2000 damaged files of torch.save are read or refused", "[weights]") {
   }
 }
 
+TEST_CASE("what is stored is read where it lies", "[weights]") {
+  const std::string source = files::read(files::fixture("checkpoint.pth"));
+  weights::StoredZip zip(source);
+  for (const auto& item : zip.names()) {
+    const std::string_view bytes = zip.read(item.first);
+    CHECK(bytes.data() >= source.data());
+    CHECK(bytes.data() + bytes.size() <= source.data() + source.size());
+  }
+}
+
 TEST_CASE("2000 damaged pickles in sound archives are read or refused", "[weights]") {
   const support::TemporaryFolder folder;
   const fs::path path = folder.path() / "damaged.pth";
-  const auto source = files::fixture("checkpoint.pth");
-  weights::StoredZip zip(source, fs::file_size(source));
+  const std::string source = files::read(files::fixture("checkpoint.pth"));
+  weights::StoredZip zip(source);
   std::vector<Record> records;
   std::string whole;
   for (const auto& item : zip.names()) {

@@ -211,6 +211,29 @@ TEST_CASE("the fused kernel says which images it does not serve", "[low_freq_tar
   CHECK(serves(pixmim::PublishedCircle{40}, 224, 224, at::kBFloat16));
 }
 
+TEST_CASE("a target takes the kernel for what it serves, and operators for the rest",
+          "[low_freq_target]") {
+  simt::Executor executor = executor_of(4);
+  executor.allow_shared_bytes(99 * 1024);
+  const at::Tensor images = random_images({1, 3, 224, 224});
+  const auto gain = gain_of(pixmim::Circle{40}, images);
+  pixmim::detail::DeviceTarget<false> target(gain, no_statistics, at::kFloat, images.device());
+  target.use_kernels(gain, no_statistics, executor);
+  CHECK(std::string(target.engine(at::kHalf)) == "fused");
+  CHECK(std::string(target.engine(at::kFloat)) != "fused");
+  target.prepare(at::kFloat);
+  target.prepare(at::kHalf);
+  CHECK(executor.prepared().size() == 1);
+  target.filter(images.to(at::kFloat), at::kFloat);
+  CHECK(executor.launches().empty());
+  // Any layout in memory.
+  const at::Tensor half = images.to(at::kHalf);
+  const at::Tensor expected = target.filter(half, at::kHalf);
+  CHECK(executor.launches().size() == 1);
+  CHECK(at::equal(target.filter(half.contiguous(at::MemoryFormat::ChannelsLast), at::kHalf),
+                  expected));
+}
+
 TEST_CASE("a launch is one block a channel, up to one a multiprocessor", "[low_freq_target]") {
   simt::Executor executor = executor_of(3);
   const at::Tensor images = random_images({3, 3, 64, 32}).to(at::kFloat);

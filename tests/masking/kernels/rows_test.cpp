@@ -1,50 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA engine of token rows, its kernels run by the executor, against the CPU's.
 #include <ATen/ATen.h>
-#include <pixmim/detail/cuda/kernels/token_rows.cuh>
 #include <pixmim/detail/masking/cuda_rows.hpp>
 #include <pixmim/masking.hpp>
 
 #include <limits>
 
+#include "masking/kernels/kernels.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/golden.hpp"
-#include "support/simt/executor.hpp"
 
 namespace cuda = pixmim::detail::cuda;
 using pixmim::detail::TokenOrder;
 
 namespace {
 
-void add_kernels(simt::Executor& executor) {
-  PIXMIM_ADD_KERNEL(executor, keep_rows<Vector16>);
-  PIXMIM_ADD_KERNEL(executor, keep_rows<uint64>);
-  PIXMIM_ADD_KERNEL(executor, keep_rows<uint32>);
-  PIXMIM_ADD_KERNEL(executor, keep_rows<uint16>);
-  PIXMIM_ADD_KERNEL(executor, keep_rows<uint8>);
-  PIXMIM_ADD_KERNEL(executor, restore_rows<Vector16>);
-  PIXMIM_ADD_KERNEL(executor, restore_rows<uint64>);
-  PIXMIM_ADD_KERNEL(executor, restore_rows<uint32>);
-  PIXMIM_ADD_KERNEL(executor, restore_rows<uint16>);
-  PIXMIM_ADD_KERNEL(executor, restore_rows<uint8>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<float16, 1, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<float16, 8, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<bfloat16, 1, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<bfloat16, 8, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<float, 1, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<float, 4, float>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<double, 1, double>);
-  PIXMIM_ADD_KERNEL(executor, sum_masked_rows<double, 2, double>);
-  PIXMIM_ADD_KERNEL(executor, add_sums<float16, float>);
-  PIXMIM_ADD_KERNEL(executor, add_sums<bfloat16, float>);
-  PIXMIM_ADD_KERNEL(executor, add_sums<float, float>);
-  PIXMIM_ADD_KERNEL(executor, add_sums<double, double>);
-}
-
 simt::Executor executor_of(uint64_t seed) {
   simt::Executor executor(seed);
-  add_kernels(executor);
+  add_row_kernels(executor);
   return executor;
 }
 
@@ -235,6 +209,15 @@ TEST_CASE("ids that do not fit give rows of NaN, and read no other memory", "[ma
         cuda::restore_rows(executor, cuda::keep_rows(executor, tokens, order), hidden, order);
     CHECK(restored[0][3].isnan().all().item<bool>());
     CHECK(restored.isnan().sum().item<int64_t>() == 4);
+  }
+  // All bits are ones in every format.
+  for (const auto dtype : {at::kByte, at::kShort, at::kInt, at::kLong}) {
+    for (const int64_t width : {1, 16}) {
+      TokenOrder order{mask.ids_keep.clone(), mask.ids_restore.clone()};
+      order.ids_keep[0][1] = 9;
+      const auto kept = cuda::keep_rows(executor, at::ones({2, 9, width}).to(dtype), order);
+      CHECK(kept[0][1].bitwise_not().eq(0).all().item<bool>());
+    }
   }
   // A place among the kept ones that belongs to another token.
   TokenOrder order{mask.ids_keep.clone(), mask.ids_restore.clone()};

@@ -5,9 +5,12 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include <array>
 #include <bitset>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "support/simt/grid.hpp"
@@ -17,6 +20,7 @@
 #define PIXMIM_KERNEL(threads) inline void
 #define PIXMIM_DEVICE inline
 #define PIXMIM_UNROLLED
+#define PIXMIM_ROLLED
 
 namespace pixmim {
 namespace kernels {

@@ -14,13 +14,17 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "pixmim/detail/cuda/default_engines.hpp"
+#include "pixmim/detail/cuda/launcher_of.hpp"
 #include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/channel_statistics.hpp"
 #include "pixmim/detail/low_freq/filtered_parts.hpp"
+#include "pixmim/detail/low_freq/fused_target.hpp"
 #include "pixmim/detail/low_freq/product_operators.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
 #include "pixmim/detail/low_freq/transform_operators.hpp"
@@ -57,9 +61,14 @@ inline bool products_are_faster(const SpectralGain& gain, c10::ScalarType dtype)
 template <bool magnitude>
 class DeviceTarget {
  public:
+  /// The engine that detail/cuda/default_engines.hpp chooses, or operators where it does not serve.
   DeviceTarget(const SpectralGain& gain, const ChannelStatistics& statistics, c10::ScalarType dtype,
                c10::Device device)
-      : DeviceTarget(gain, statistics, dtype, device, products_are_faster(gain, dtype)) {}
+      : DeviceTarget(gain, statistics, dtype, device, products_are_faster(gain, dtype)) {
+    if (!device.is_cuda()) return;
+    if (cuda::engine_on_cuda(cuda::Component::Target) != cuda::Engine::Fused) return;
+    if (auto* launcher = cuda::launcher_of(device)) use_kernels(gain, statistics, *launcher);
+  }
 
   DeviceTarget(const SpectralGain& gain, const ChannelStatistics& statistics, c10::ScalarType dtype,
                c10::Device device, bool by_products)
@@ -70,13 +79,31 @@ class DeviceTarget {
         of_pixels_(statistics, false, gain.at(0, 0), dtype, device),
         of_bytes_(statistics, true, gain.at(0, 0), dtype, device) {}
 
-  const char* engine() const {
+  /// Takes the fused kernel for the images that it serves.
+  void use_kernels(const SpectralGain& gain, const ChannelStatistics& statistics,
+                   cuda::Launcher& launcher) {
+    for (const auto dtype : {at::kFloat, at::kByte, at::kHalf, at::kBFloat16}) {
+      if (dtype_ == at::kFloat && FusedTarget::serves(gain, dtype, launcher)) {
+        fused_dtypes_.push_back(dtype);
+      }
+    }
+    if (!fused_dtypes_.empty()) fused_.emplace(gain, statistics, device_, launcher);
+  }
+
+  const char* engine(c10::ScalarType images) const {
+    if (is_fused(images)) return FusedTarget::name;
     return std::visit([](const auto& operators) { return operators.name; }, operators_);
+  }
+
+  /// Compiles what `filter` launches.
+  void prepare(c10::ScalarType images) const {
+    if (is_fused(images)) fused_->prepare(images);
   }
 
   /// `images` [N,C,H,W]; the result is of `result_dtype`.
   at::Tensor filter(const at::Tensor& images, c10::ScalarType result_dtype) const {
     record_current_stream();
+    if (is_fused(images.scalar_type())) return fused_->filter(images.contiguous().resolve_neg());
     const bool bytes = images.scalar_type() == at::kByte;
     const EpilogueTables& epilogue = bytes ? of_bytes_ : of_pixels_;
     at::Tensor samples = images.to(dtype_);
@@ -97,6 +124,10 @@ class DeviceTarget {
 
  private:
   using Operators = std::variant<TransformOperators, ProductOperators>;
+
+  bool is_fused(c10::ScalarType images) const {
+    return std::find(fused_dtypes_.begin(), fused_dtypes_.end(), images) != fused_dtypes_.end();
+  }
 
   /// scale * |filtered + constant| + shift, [C,1,1] or [1,1,1]; undefined where nothing is to be done.
   struct EpilogueTables {
@@ -133,6 +164,7 @@ class DeviceTarget {
       if (table.defined()) table.record_stream(stream);
     };
     std::visit([&](const auto& operators) { operators.each_table(record); }, operators_);
+    if (fused_.has_value()) fused_->each_table(record);
     for (const EpilogueTables* tables : {&of_pixels_, &of_bytes_}) {
       for (const at::Tensor& table : {tables->constant, tables->scale, tables->shift})
         record(table);
@@ -144,6 +176,8 @@ class DeviceTarget {
   Operators operators_;
   EpilogueTables of_pixels_;
   EpilogueTables of_bytes_;
+  std::optional<FusedTarget> fused_;
+  std::vector<c10::ScalarType> fused_dtypes_;
 };
 
 /// Images [N,C,H,W] in patches [N,L,p*p*C], zero where `masked` [N,L] is false.

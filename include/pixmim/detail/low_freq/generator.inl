@@ -112,8 +112,19 @@ template <typename Filter>
 std::string BasicLowFreqTargetGenerator<Filter>::engine(const at::Tensor& images) const {
   expect_images(images);
   const c10::DeviceGuard device_guard(images.device());
-  if (!images.is_cpu()) return device_target(images)->engine();
+  if (!images.is_cpu()) return device_target(images)->engine(images.scalar_type());
   return run_on_cpu(images, [](const auto& target) { return std::string(target.engine()); });
+}
+
+template <typename Filter>
+void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images) const {
+  expect_images(images);
+  const c10::DeviceGuard device_guard(images.device());
+  if (images.is_cpu()) {
+    run_on_cpu(images, [](const auto& /*target*/) {});
+  } else {
+    device_target(images)->prepare(images.scalar_type());
+  }
 }
 
 template <typename Filter>

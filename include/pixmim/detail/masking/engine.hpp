@@ -27,7 +27,7 @@ namespace detail {
 /// Samples that are worth a thread.
 inline int64_t samples_a_part(int64_t tokens) {
   constexpr int64_t tokens_a_part = 16384;
-  return std::max<int64_t>(1, tokens_a_part / tokens);
+  return std::max<int64_t>(1, tokens_a_part / std::max<int64_t>(tokens, 1));
 }
 
 /// Calls `write(order of the units, row)` for each sample. `writer` and `orders` hold scratch memory:
@@ -137,8 +137,9 @@ TokenMask masks_from_noise_on_cpu(const at::Tensor& noise, const Plan& plan) {
   }
 }
 
-/// BEiT's masks. Sample n draws from a stream of its own.
-inline TokenMask painted_masks_on_cpu(uint64_t seed, int64_t samples, const PaintPlan& plan) {
+/// BEiT's masks. Sample n draws from a stream of its own, `stream_of(n)`.
+template <typename StreamOf>
+TokenMask painted_masks_on_cpu(const StreamOf& stream_of, int64_t samples, const PaintPlan& plan) {
   const int64_t tokens = plan.grid_h * plan.grid_w;
   const at::Tensor mask = at::empty({samples, tokens}, at::kFloat);
   const at::Tensor ids_restore = at::empty({samples, tokens}, at::kLong);
@@ -148,7 +149,7 @@ inline TokenMask painted_masks_on_cpu(uint64_t seed, int64_t samples, const Pain
   constexpr int64_t samples_painted_a_part = 32;
   parallel_for(samples, samples_painted_a_part, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      PhiloxBits bits(mask_stream(seed, static_cast<uint64_t>(n), 0));
+      PhiloxBits bits(stream_of(n));
       CellGrid grid(plan.grid_h, plan.grid_w);
       kept[static_cast<std::size_t>(n)] = tokens - paint_blocks(plan, bits, grid);
       grid.write(masks + n * tokens);

@@ -3,16 +3,21 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/rand.h>
+#include <c10/core/Device.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/masking/engine.hpp"
+#include "pixmim/detail/masking/given_masks.hpp"
 #include "pixmim/detail/masking/operators.hpp"
+#include "pixmim/detail/masking/sample_keys.hpp"
 #include "pixmim/detail/masking/upsample.hpp"
 #include "pixmim/detail/random.hpp"
 
@@ -20,16 +25,24 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-inline void expect_batch(const char* caller, int64_t batch) {
-  TORCH_CHECK(batch >= 0, caller, ": expected batch >= 0, got ", batch);
+/// Of a sample: the engine numbers tokens in 32 bits, and float32 noise has no more values.
+constexpr int64_t most_tokens = int64_t{1} << 24;
+
+inline void expect_not_negative(const char* caller, const char* name, int64_t value) {
+  TORCH_CHECK(value >= 0, caller, ": expected ", name, " >= 0, got ", value);
+}
+
+inline void expect_tokens(const char* caller, int64_t tokens) {
+  expect_not_negative(caller, "tokens", tokens);
+  TORCH_CHECK(tokens <= most_tokens, caller, ": expected at most ", most_tokens,
+              " tokens a sample, got ", tokens);
 }
 
 inline void expect_noise(const char* caller, const at::Tensor& noise) {
   expect_defined(caller, "noise", noise);
   TORCH_CHECK_TYPE(has_floating_dtype(noise), caller, ": expected noise of a floating dtype, got ",
                    noise.scalar_type());
-  TORCH_CHECK(noise.dim() == 2 && noise.size(1) > 0, caller,
-              ": expected noise of shape [N,L] with L > 0, got ", noise.sizes());
+  TORCH_CHECK(noise.dim() == 2, caller, ": expected noise of shape [N,L], got ", noise.sizes());
 }
 
 /// `what`: "block", "mask patch".
@@ -42,6 +55,8 @@ inline void expect_noise_of(const char* caller, const at::Tensor& noise, int64_t
 inline void expect_grid(const char* caller, int64_t grid_h, int64_t grid_w) {
   expect_positive(caller, "grid_h", grid_h);
   expect_positive(caller, "grid_w", grid_w);
+  TORCH_CHECK(grid_w <= most_tokens / grid_h, caller, ": expected at most ", most_tokens,
+              " tokens a sample, got a grid of ", grid_h, "x", grid_w);
 }
 
 inline void expect_block(const char* caller, int64_t grid_h, int64_t grid_w, int64_t block) {
@@ -70,11 +85,14 @@ inline std::array<int64_t, 2> mask_patch_grid(const char* caller,
   TORCH_CHECK(height > 0 && width > 0 && height % mask_patch == 0 && width % mask_patch == 0,
               caller, ": expected image_size to be a positive multiple of mask_patch, ", mask_patch,
               ", got ", height, "x", width);
+  expect_grid(caller, height / model_patch, width / model_patch);
   return {height / mask_patch, width / mask_patch};
 }
 
-inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens) {
-  constexpr auto caller = "block_mask";
+inline PaintPlan paint_plan(const char* caller, int64_t grid_h, int64_t grid_w,
+                            const BlockMaskOptions& options) {
+  expect_grid(caller, grid_h, grid_w);
+  const int64_t tokens = grid_h * grid_w;
   TORCH_CHECK(options.num_masking_patches() >= 0 && options.num_masking_patches() <= tokens, caller,
               ": expected num_masking_patches in [0, ", tokens, "], got ",
               options.num_masking_patches());
@@ -88,17 +106,15 @@ inline void expect_block_options(const BlockMaskOptions& options, int64_t tokens
               ": expected a finite min_aspect > 0, got ", min_aspect);
   TORCH_CHECK(max_aspect >= min_aspect && std::isfinite(max_aspect), caller,
               ": expected a finite max_aspect >= min_aspect, ", min_aspect, ", got ", max_aspect);
-}
-
-/// Numbers >= 0 on the CPU.
-inline void expect_sample_numbers(const char* caller, const char* name, const at::Tensor& numbers) {
-  expect_defined(caller, name, numbers);
-  TORCH_CHECK(numbers.device().is_cpu(), caller, ": expected ", name, " on the CPU, got ",
-              numbers.device());
-  TORCH_CHECK_TYPE(numbers.scalar_type() == at::kLong, caller, ": expected ", name,
-                   " of dtype int64, got ", numbers.scalar_type());
-  TORCH_CHECK(numbers.numel() == 0 || numbers.min().item<int64_t>() >= 0, caller, ": expected ",
-              name, " >= 0, got ", numbers.min().item<int64_t>());
+  const int64_t count = options.num_masking_patches();
+  return {grid_h,
+          grid_w,
+          count,
+          options.min_num_patches(),
+          options.max_num_patches().value_or(count),
+          min_aspect,
+          max_aspect,
+          options.exact()};
 }
 
 /// How many of `count` stay. MAE truncates in double: no rounding, no float32 ratio.
@@ -107,8 +123,9 @@ inline int64_t kept_of(int64_t count, double ratio) {
 }
 
 inline BlockPlan joint_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
-  // The reference walks a block column by column.
-  return {grid_h, grid_w, block, BlockWalk::ColumnByColumn, kept_of(grid_h * grid_w, ratio)};
+  // A larger block is one block, too. The reference walks a block column by column.
+  return {grid_h, grid_w, std::min(block, std::max(grid_h, grid_w)), BlockWalk::ColumnByColumn,
+          kept_of(grid_h * grid_w, ratio)};
 }
 
 inline BlockPlan grid_plan(int64_t grid_h, int64_t grid_w, double ratio, int64_t block) {
@@ -122,33 +139,34 @@ inline SquarePlan square_plan(const std::array<int64_t, 2>& squares, int64_t sca
   return {squares[0], squares[1], scale, static_cast<int64_t>(std::ceil(count * ratio))};
 }
 
-/// The engine numbers tokens in 32 bits, and buckets, two a token, too.
-inline void expect_tokens_fit(const char* caller, int64_t tokens) {
-  constexpr int64_t most = int64_t{1} << 29;
-  TORCH_CHECK(tokens <= most, caller, ": expected at most ", most, " tokens on the CPU, got ",
-              tokens);
+template <typename Plan>
+TokenMask masks_from_noise(const at::Tensor& noise, const Plan& plan) {
+  return noise.is_cpu() ? masks_from_noise_on_cpu(noise, plan)
+                        : masks_from_noise_by_operators(noise, plan);
 }
 
-template <typename Plan>
-TokenMask masks_from_noise(const char* caller, const at::Tensor& noise, const Plan& plan) {
-  if (!noise.is_cpu()) return masks_from_noise_by_operators(noise, plan);
-  expect_tokens_fit(caller, plan.tokens());
-  return masks_from_noise_on_cpu(noise, plan);
+/// A device without an index is the current one of its type.
+inline at::Device with_index(const at::Device& device) {
+  return device.has_index() ? device : c10::impl::VirtualGuardImpl(device.type()).getDevice();
+}
+
+inline void expect_generator(const char* caller, const std::optional<at::Generator>& generator,
+                             const at::Device& device) {
+  if (!generator.has_value() || !generator->defined()) return;
+  const at::Device own = generator->device();
+  TORCH_CHECK(
+      own.type() == device.type() && (own.is_cpu() || with_index(own) == with_index(device)),
+      caller, ": expected a generator on the device of the mask, ", device, ", got one on ", own);
 }
 
 template <typename Plan>
 TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
                       const at::TensorOptions& options,
                       const std::optional<at::Generator>& generator) {
-  expect_batch(caller, batch);
-  const auto device = options.device();
-  if (generator.has_value() && generator->defined()) {
-    TORCH_CHECK(generator->device().type() == device.type(), caller,
-                ": expected a generator on the device of the mask, ", device, ", got one on ",
-                generator->device());
-  }
+  expect_not_negative(caller, "batch", batch);
+  const at::Device device = options.device();
+  expect_generator(caller, generator, device);
   if (device.is_cpu()) {
-    expect_tokens_fit(caller, plan.tokens());
     const uint64_t seed = GeneratorBits(caller, generator)();
     return masks_on_cpu(DrawnOrders(seed, plan.units()), batch, plan);
   }
@@ -163,30 +181,15 @@ TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
 inline at::Tensor keyed_noise(const at::Tensor& index, const at::Tensor& epoch, int64_t tokens,
                               uint64_t seed) {
   constexpr auto caller = "keyed_noise";
-  detail::expect_sample_numbers(caller, "index", index);
-  detail::expect_sample_numbers(caller, "epoch", epoch);
-  TORCH_CHECK(index.dim() == 1, caller, ": expected index of shape [N], got ", index.sizes());
-  TORCH_CHECK(epoch.dim() == 0 || epoch.sizes() == index.sizes(), caller,
-              ": expected epoch of the shape of index, ", index.sizes(), ", or [], got ",
-              epoch.sizes());
-  detail::expect_positive(caller, "tokens", tokens);
-  constexpr int64_t epochs_allowed = int64_t{1} << 32;
-  TORCH_CHECK(epoch.numel() == 0 || epoch.max().item<int64_t>() < epochs_allowed, caller,
-              ": expected an epoch below 2^32, got ", epoch.max().item<int64_t>());
-
-  const at::Tensor indices = index.contiguous();
-  const at::Tensor epochs = epoch.expand(index.sizes()).contiguous();
-  at::Tensor noise = at::empty({index.size(0), tokens}, at::kFloat);
-  const auto* const numbers = indices.const_data_ptr<int64_t>();
-  const auto* const epoch_numbers = epochs.const_data_ptr<int64_t>();
+  const detail::SampleKeys keys(caller, index, epoch, seed);
+  detail::expect_tokens(caller, tokens);
+  at::Tensor noise = at::empty({keys.samples(), tokens}, at::kFloat);
   auto* const values = noise.mutable_data_ptr<float>();
   detail::parallel_for(
-      index.size(0), detail::samples_a_part(tokens), [&](int64_t begin, int64_t end) {
+      keys.samples(), detail::samples_a_part(tokens), [&](int64_t begin, int64_t end) {
         std::vector<uint32_t> words = detail::room_for_words(tokens);
         for (int64_t n = begin; n < end; ++n) {
-          detail::philox_words(detail::mask_stream(seed, static_cast<uint64_t>(numbers[n]),
-                                                   static_cast<uint32_t>(epoch_numbers[n])),
-                               tokens, words.data());
+          detail::philox_words(keys.stream(n), tokens, words.data());
           // As many bits as a float holds: an int holds them, and is converted faster than an unsigned.
           for (int64_t i = 0; i < tokens; ++i) {
             const auto bits = static_cast<int32_t>(words[static_cast<std::size_t>(i)] >> 8);
@@ -202,15 +205,45 @@ inline TokenMask mask_from_noise(const at::Tensor& noise, double ratio) {
   detail::expect_noise(caller, noise);
   detail::expect_ratio(caller, ratio);
   const int64_t tokens = noise.size(1);
-  return detail::masks_from_noise(caller, noise,
-                                  detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
+  detail::expect_tokens(caller, tokens);
+  return detail::masks_from_noise(noise, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)});
+}
+
+inline TokenMask token_mask(const at::Tensor& masked) {
+  constexpr auto caller = "token_mask";
+  detail::expect_defined(caller, "masked", masked);
+  TORCH_CHECK_TYPE(!masked.is_complex(), caller, ": expected a mask of a real dtype, got ",
+                   masked.scalar_type());
+  TORCH_CHECK(masked.dim() == 2, caller, ": expected a mask of shape [N,L], got ", masked.sizes());
+  detail::expect_tokens(caller, masked.size(1));
+  const c10::NoGradGuard no_grad;
+  const c10::DeviceGuard device_guard(masked.device());
+  const at::Tensor hidden = masked.ne(0);
+  const at::Tensor strange = masked.masked_select(masked.ne(hidden));
+  TORCH_CHECK_VALUE(strange.numel() == 0, caller,
+                    ": expected a mask of 0 (kept) and 1 (masked), got ",
+                    strange[0].item<double>());
+  return detail::mask_of_hidden(caller, hidden);
+}
+
+inline TokenMask mask_from_ids(const at::Tensor& ids_keep, int64_t tokens) {
+  constexpr auto caller = "mask_from_ids";
+  detail::expect_defined(caller, "ids_keep", ids_keep);
+  TORCH_CHECK_TYPE(ids_keep.scalar_type() == at::kLong, caller,
+                   ": expected ids_keep of dtype int64, got ", ids_keep.scalar_type());
+  detail::expect_tokens(caller, tokens);
+  TORCH_CHECK(ids_keep.dim() == 2 && ids_keep.size(1) <= tokens, caller,
+              ": expected ids_keep of shape [N,K] with K <= ", tokens, " tokens, got ",
+              ids_keep.sizes());
+  const c10::DeviceGuard device_guard(ids_keep.device());
+  return detail::mask_of_kept(caller, ids_keep, tokens);
 }
 
 inline TokenMask random_mask(int64_t batch, int64_t tokens, double ratio,
                              const at::TensorOptions& options,
                              std::optional<at::Generator> generator) {
   constexpr auto caller = "random_mask";
-  detail::expect_positive(caller, "tokens", tokens);
+  detail::expect_tokens(caller, tokens);
   detail::expect_ratio(caller, ratio);
   return detail::drawn_masks(
       caller, batch, detail::TokenPlan{tokens, detail::kept_of(tokens, ratio)}, options, generator);
@@ -224,7 +257,7 @@ inline TokenMask joint_mask_from_noise(const at::Tensor& noise, int64_t grid_h, 
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::joint_plan(grid_h, grid_w, ratio, block);
   detail::expect_noise_of(caller, noise, plan.units(), "block");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask joint_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
@@ -245,7 +278,7 @@ inline TokenMask grid_mask_from_noise(const at::Tensor& noise, int64_t grid_h, i
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::grid_plan(grid_h, grid_w, ratio, block);
   detail::expect_noise_of(caller, noise, plan.units(), "block");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask grid_mask(int64_t batch, int64_t grid_h, int64_t grid_w, double ratio,
@@ -262,28 +295,23 @@ inline TokenMask block_mask(int64_t batch, int64_t grid_h, int64_t grid_w,
                             const BlockMaskOptions& block_options, const at::TensorOptions& options,
                             std::optional<at::Generator> generator) {
   constexpr auto caller = "block_mask";
-  detail::expect_batch(caller, batch);
-  detail::expect_grid(caller, grid_h, grid_w);
-  detail::expect_tokens_fit(caller, grid_h * grid_w);
-  detail::expect_block_options(block_options, grid_h * grid_w);
-  detail::GeneratorBits bits(caller, generator);
+  detail::expect_not_negative(caller, "batch", batch);
+  const auto plan = detail::paint_plan(caller, grid_h, grid_w, block_options);
+  const uint64_t seed = detail::GeneratorBits(caller, generator)();
+  const auto stream_of = [seed](int64_t sample) {
+    return detail::mask_stream(seed, static_cast<uint64_t>(sample), 0);
+  };
+  return detail::painted_masks_on_cpu(stream_of, batch, plan).to(options.device());
+}
 
-  detail::PaintPlan plan = {};
-  plan.grid_h = grid_h;
-  plan.grid_w = grid_w;
-  plan.count = block_options.num_masking_patches();
-  plan.min_area = block_options.min_num_patches();
-  plan.max_area = block_options.max_num_patches().value_or(plan.count);
-  plan.min_aspect = block_options.min_aspect();
-  plan.max_aspect = block_options.max_aspect().value_or(1 / plan.min_aspect);
-  plan.exact = block_options.exact();
-  const c10::NoGradGuard no_grad;
-  const TokenMask drawn = detail::painted_masks_on_cpu(bits(), batch, plan);
-  TokenMask result;
-  result.mask = drawn.mask.to(options.device());
-  result.ids_restore = drawn.ids_restore.to(options.device());
-  if (drawn.ids_keep.defined()) result.ids_keep = drawn.ids_keep.to(options.device());
-  return result;
+inline TokenMask block_mask(const at::Tensor& index, const at::Tensor& epoch, int64_t grid_h,
+                            int64_t grid_w, const BlockMaskOptions& block_options, uint64_t seed,
+                            const at::TensorOptions& options) {
+  constexpr auto caller = "block_mask";
+  const detail::SampleKeys keys(caller, index, epoch, seed);
+  const auto plan = detail::paint_plan(caller, grid_h, grid_w, block_options);
+  const auto stream_of = [&keys](int64_t sample) { return keys.stream(sample); };
+  return detail::painted_masks_on_cpu(stream_of, keys.samples(), plan).to(options.device());
 }
 
 inline TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
@@ -296,7 +324,7 @@ inline TokenMask patch_aligned_mask_from_noise(const at::Tensor& noise,
   detail::expect_ratio(caller, ratio);
   const auto plan = detail::square_plan(squares, mask_patch / model_patch, ratio);
   detail::expect_noise_of(caller, noise, plan.units(), "mask patch");
-  return detail::masks_from_noise(caller, noise, plan);
+  return detail::masks_from_noise(noise, plan);
 }
 
 inline TokenMask patch_aligned_mask(int64_t batch, torch::ExpandingArray<2> image_size,
@@ -319,6 +347,9 @@ inline at::Tensor upsample_mask(const at::Tensor& mask, torch::ExpandingArray<2>
   const int64_t grid_w = grid->at(1);
   detail::expect_grid(caller, grid_h, grid_w);
   detail::expect_positive(caller, "scale", scale);
+  TORCH_CHECK(scale <= detail::most_tokens / std::max(grid_h, grid_w), caller,
+              ": expected a finer grid with sides of at most ", detail::most_tokens, ", got ",
+              grid_h, "x", grid_w, " times ", scale);
   TORCH_CHECK(mask.dim() == 2 && mask.size(1) == grid_h * grid_w, caller,
               ": expected mask of shape [N,", grid_h * grid_w, "] for a grid of ", grid_h, "x",
               grid_w, ", got ", mask.sizes());

@@ -107,6 +107,7 @@ class NoiseOrders {
   /// False if that would be slow.
   bool sort_by_buckets() {
     const std::size_t size = values_.size();
+    if (size == 0) return true;
     const std::size_t buckets = first_of_.size() - 1;
     Value low = values_[0];
     Value high = values_[0];
@@ -116,15 +117,18 @@ class NoiseOrders {
       high = std::max(high, value);
       sum += value;
     }
-    const Value scale = static_cast<Value>(buckets) / (high - low);
-    if (!std::isfinite(sum) || !std::isfinite(scale)) return false;
+    // Two finite values may be further apart than any number says.
+    const Value range = high - low;
+    const Value scale = static_cast<Value>(buckets) / range;
+    if (!std::isfinite(sum) || !std::isfinite(range) || !std::isfinite(scale)) return false;
 
     // Larger values are in no earlier bucket: every step rounds without changing an order.
     std::fill(first_of_.begin(), first_of_.end(), 0);
-    const auto last = static_cast<int32_t>(buckets - 1);
+    const auto last = static_cast<uint32_t>(buckets - 1);
     for (std::size_t i = 0; i < size; ++i) {
-      const int32_t bucket = std::min(static_cast<int32_t>((values_[i] - low) * scale), last);
-      bucket_of_[i] = static_cast<uint32_t>(bucket);
+      const auto bucket = static_cast<int32_t>((values_[i] - low) * scale);
+      // Without a sign: within memory even where -ffast-math has dropped the checks above.
+      bucket_of_[i] = std::min(static_cast<uint32_t>(bucket), last);
     }
     for (std::size_t i = 0; i < size; ++i) ++first_of_[bucket_of_[i] + 1];
     for (std::size_t b = 1; b < buckets; ++b) first_of_[b] += first_of_[b - 1];

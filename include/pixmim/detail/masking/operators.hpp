@@ -6,7 +6,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argsort.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/rand.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
@@ -15,6 +14,7 @@
 #include <optional>
 
 #include "pixmim/detail/masking/plans.hpp"
+#include "pixmim/detail/masking/row_operators.hpp"
 #include "pixmim/token_mask.hpp"
 
 namespace pixmim {
@@ -24,12 +24,6 @@ namespace detail {
 /// Rank by increasing value along dimension 1, equal values by index.
 inline at::Tensor stable_order(const at::Tensor& values) {
   return at::argsort(values, /*stable=*/true, /*dim=*/1, /*descending=*/false);
-}
-
-/// The inverse of each row's permutation.
-inline at::Tensor inverse_order(const at::Tensor& order) {
-  const at::Tensor positions = at::arange(order.size(1), order.options()).expand_as(order);
-  return at::empty_like(order).scatter_(1, order, positions);
 }
 
 /// Keeps the first `kept` tokens of each row of `ids_shuffle` [N,L].

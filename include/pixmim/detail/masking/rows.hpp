@@ -81,20 +81,42 @@ inline int64_t rows_a_part(int64_t bytes) {
   return std::max<int64_t>(1, bytes_a_part / std::max<int64_t>(bytes, 1));
 }
 
-/// Everybody may write into a TokenMask: what memory depends on is checked.
 inline void expect_id(const char* name, int64_t id, int64_t count) {
   TORCH_CHECK_INDEX(id >= 0 && id < count, "TokenMask: expected ", name, " in [0, ", count,
                     "), got ", id);
 }
 
-/// The place of `token` among the kept rows, or at least `kept` if it is masked.
-inline int64_t expect_place(const int64_t* ids_keep, int64_t place, int64_t token, int64_t kept,
-                            int64_t tokens) {
-  expect_id("ids_restore", place, tokens);
-  TORCH_CHECK_INDEX(place >= kept || ids_keep[place] == token,
-                    "TokenMask: expected ids_restore to be the inverse of ids_keep, got token ",
-                    token, " at place ", place, ", where ids_keep has ", ids_keep[place]);
-  return place;
+/// Everybody may write into a TokenMask, between forward and backward, too. Throws unless ids_restore
+/// is a permutation whose first places are those of ids_keep: what follows relies on it.
+inline void expect_order(const TokenOrder& order) {
+  const int64_t tokens = order.tokens();
+  const int64_t kept = order.kept();
+  const auto* const ids_keep = order.ids_keep.const_data_ptr<int64_t>();
+  const auto* const ids_restore = order.ids_restore.const_data_ptr<int64_t>();
+  constexpr int64_t tokens_a_part = 1 << 14;
+  const int64_t samples_a_part = tokens_a_part / std::max<int64_t>(tokens, 1);
+  parallel_for(
+      order.samples(), std::max<int64_t>(1, samples_a_part), [&](int64_t begin, int64_t end) {
+        std::vector<char> taken(static_cast<std::size_t>(tokens));
+        for (int64_t n = begin; n < end; ++n) {
+          const int64_t* const keep = ids_keep + n * kept;
+          for (int64_t k = 0; k < kept; ++k) expect_id("ids_keep", keep[k], tokens);
+          std::fill(taken.begin(), taken.end(), 0);
+          for (int64_t token = 0; token < tokens; ++token) {
+            const int64_t place = ids_restore[n * tokens + token];
+            expect_id("ids_restore", place, tokens);
+            char& is_taken = taken[static_cast<std::size_t>(place)];
+            TORCH_CHECK_INDEX(is_taken == 0,
+                              "TokenMask: expected ids_restore to be a permutation, got place ",
+                              place, " twice in sample ", n);
+            is_taken = 1;
+            TORCH_CHECK_INDEX(
+                place >= kept || keep[place] == token,
+                "TokenMask: expected ids_restore to be the inverse of ids_keep, got token ", token,
+                " at place ", place, ", where ids_keep has ", keep[place], ", in sample ", n);
+          }
+        }
+      });
 }
 
 /// Shape of rows like those of `like` [N,M,..].
@@ -104,7 +126,7 @@ inline std::vector<int64_t> with_rows(const at::Tensor& like, int64_t rows) {
   return shape;
 }
 
-/// tokens [N,L,..] -> [N,K,..].
+/// tokens [N,L,..] -> [N,K,..], by an order that has been checked.
 inline at::Tensor keep_rows(const at::Tensor& tokens, const TokenOrder& order) {
   at::Tensor result = empty_in_large_pages(with_rows(tokens, order.kept()), tokens.scalar_type());
   if (result.numel() == 0) return result;
@@ -115,7 +137,6 @@ inline at::Tensor keep_rows(const at::Tensor& tokens, const TokenOrder& order) {
   auto* const to = static_cast<char*>(result.mutable_data_ptr());
   parallel_for(order.samples() * kept, rows_a_part(from.bytes()), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      expect_id("ids_keep", ids[i], order.tokens());
       copy_row(from.row(i / kept, ids[i]), from.bytes(), to + i * from.bytes());
     }
   });
@@ -125,6 +146,7 @@ inline at::Tensor keep_rows(const at::Tensor& tokens, const TokenOrder& order) {
 /// visible [N,K,..] and mask_token [..], of one dtype, -> [N,L,..].
 inline at::Tensor restore_rows(const at::Tensor& visible, const at::Tensor& mask_token,
                                const TokenOrder& order) {
+  expect_order(order);
   const int64_t tokens = order.tokens();
   const int64_t kept = order.kept();
   at::Tensor result = empty_in_large_pages(with_rows(visible, tokens), visible.scalar_type());
@@ -134,18 +156,37 @@ inline at::Tensor restore_rows(const at::Tensor& visible, const at::Tensor& mask
   const at::Tensor hidden = mask_token.resolve_conj().resolve_neg().contiguous();
   const auto* const hidden_row = static_cast<const char*>(hidden.const_data_ptr());
   const auto* places = order.ids_restore.const_data_ptr<int64_t>();
-  const auto* ids_keep = order.ids_keep.const_data_ptr<int64_t>();
   auto* const to = static_cast<char*>(result.mutable_data_ptr());
   parallel_for(order.samples() * tokens, rows_a_part(from.bytes()),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
-                   const int64_t sample = i / tokens;
-                   const int64_t place =
-                       expect_place(ids_keep + sample * kept, places[i], i % tokens, kept, tokens);
-                   const char* row = place < kept ? from.row(sample, place) : hidden_row;
+                   const int64_t place = places[i];
+                   const char* row = place < kept ? from.row(i / tokens, place) : hidden_row;
                    copy_row(row, from.bytes(), to + i * from.bytes());
                  }
                });
+  return result;
+}
+
+/// tokens [N,L,..] with mask_token [..], of one dtype, where hidden [N,L] bool says so.
+inline at::Tensor fill_rows(const at::Tensor& tokens, const at::Tensor& mask_token,
+                            const at::Tensor& hidden) {
+  at::Tensor result = empty_in_large_pages(tokens.sizes(), tokens.scalar_type());
+  if (result.numel() == 0) return result;
+  const at::Tensor source = with_whole_rows(tokens);
+  const Rows from(source);
+  const at::Tensor filling = mask_token.resolve_conj().resolve_neg().contiguous();
+  const auto* const filling_row = static_cast<const char*>(filling.const_data_ptr());
+  const at::Tensor whole = hidden.contiguous();
+  const auto* const is_hidden = whole.const_data_ptr<bool>();
+  auto* const to = static_cast<char*>(result.mutable_data_ptr());
+  parallel_for(hidden.numel(), rows_a_part(from.bytes()), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const char* row =
+          is_hidden[i] ? filling_row : from.row(i / tokens.size(1), i % tokens.size(1));
+      copy_row(row, from.bytes(), to + i * from.bytes());
+    }
+  });
   return result;
 }
 
@@ -159,7 +200,8 @@ struct SumOf<double> {
   using Type = double;
 };
 
-/// The sum over the masked rows of full [N,L,..]: [..]. The same bits for any number of threads.
+/// The sum over the masked rows of full [N,L,..], by an order that has been checked: [..]. The same bits
+/// for any number of threads.
 template <typename Element>
 at::Tensor sum_of_masked_rows(const at::Tensor& full, const TokenOrder& order) {
   using Sum = typename SumOf<Element>::Type;
@@ -213,7 +255,7 @@ inline at::Tensor sum_of_masked_rows(const at::Tensor& full, const TokenOrder& o
       return at::view_as_complex(sum_of_masked_rows(at::view_as_real(full.resolve_conj()), order));
     default:
       TORCH_CHECK_TYPE(false,
-                       "TokenMask::restore: expected a gradient of float16, bfloat16, "
+                       "TokenMask: expected a gradient of float16, bfloat16, "
                        "float32, float64, complex64 or complex128, got ",
                        full.scalar_type());
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `visible` and `restore` on the CPU as functions of autograd. Both are linear, and each is the other's
-// transpose: the gradient of one is the other, to any order.
+// `visible`, `restore` and `masked_fill` on the CPU as functions of autograd. All are linear; each of the
+// first two is the other's transpose, and the third is its own, but for the mask token. So they are each
+// other's gradients, to any order.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -30,6 +32,7 @@ at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& m
                                   const TokenOrder& order);
 
 inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, SplitWish wish) {
+  expect_order(order);
   SplitTokens result;
   if (wish != SplitWish::HiddenSum) result.visible = keep_rows(full, order);
   if (wish != SplitWish::Visible) result.hidden_sum = sum_of_masked_rows(full, order);
@@ -104,6 +107,53 @@ inline at::Tensor differentiable_restore(const at::Tensor& visible, const at::Te
   const bool constant = !visible.requires_grad() && !mask_token.requires_grad();
   if (!c10::GradMode::is_enabled() || constant) return restore_rows(visible, mask_token, order);
   return RestoreTokens::apply(visible, mask_token, order);
+}
+
+at::Tensor differentiable_fill(const at::Tensor& tokens, const at::Tensor& mask_token,
+                               const at::Tensor& hidden);
+
+/// All samples as one, of which both kinds of tokens are in order of position: no two samples need to
+/// hide the same number.
+inline TokenOrder flat_order(const at::Tensor& hidden) {
+  const at::Tensor is_hidden = hidden.flatten();
+  const at::Tensor is_visible = is_hidden.logical_not();
+  const at::Tensor ids_keep = is_visible.nonzero().t();
+  const at::Tensor place_if_hidden = is_hidden.cumsum(0).add(ids_keep.size(1) - 1);
+  const at::Tensor place_if_visible = is_visible.cumsum(0).sub(1);
+  return {ids_keep.contiguous(),
+          at::where(is_hidden, place_if_hidden, place_if_visible).unsqueeze(0)};
+}
+
+class FillMaskedTokens : public torch::autograd::Function<FillMaskedTokens> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& tokens,
+                            const at::Tensor& mask_token, const at::Tensor& hidden) {
+    context->save_for_backward({hidden});
+    return fill_rows(tokens, mask_token, hidden);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& grads) {
+    const at::Tensor hidden = context->get_saved_variables()[0];
+    const at::Tensor& grad = grads[0];
+    torch::autograd::variable_list result(3);
+    if (context->needs_input_grad(0)) {
+      result[0] = differentiable_fill(grad, at::zeros({grad.size(2)}, grad.options()), hidden);
+    }
+    if (context->needs_input_grad(1)) {
+      result[1] = differentiable_split(grad.flatten(0, 1).unsqueeze(0), flat_order(hidden),
+                                       SplitWish::HiddenSum)
+                      .hidden_sum;
+    }
+    return result;
+  }
+};
+
+inline at::Tensor differentiable_fill(const at::Tensor& tokens, const at::Tensor& mask_token,
+                                      const at::Tensor& hidden) {
+  const bool constant = !tokens.requires_grad() && !mask_token.requires_grad();
+  if (!c10::GradMode::is_enabled() || constant) return fill_rows(tokens, mask_token, hidden);
+  return FillMaskedTokens::apply(tokens, mask_token, hidden);
 }
 
 }  // namespace detail

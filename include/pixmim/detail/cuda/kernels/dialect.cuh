@@ -12,6 +12,7 @@
 #define PIXMIM_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define PIXMIM_DEVICE __device__ __forceinline__
 #define PIXMIM_UNROLLED _Pragma("unroll")
+#define PIXMIM_ROLLED _Pragma("unroll 1")
 
 namespace pixmim {
 namespace kernels {
@@ -174,8 +175,7 @@ struct alignas(16) Vector16 {
 // 2 and 3); of B rows 2*(lane%4) (+8 for 1) of column lane/4; of C rows lane/4 (+8 for 2 and 3), columns
 // 2*(lane%4) and the next (PTX ISA, mma.m16n8k16).
 PIXMIM_DEVICE void multiply_accumulate(float (&c)[4], const uint32 (&a)[4], const uint32 (&b)[2]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
       "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

@@ -225,10 +225,12 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
     const Epilogue epilogue = epilogues[channel % channels];
     float scale = bytes ? 1.0f / 128 : 1.0f;
     float inverse_scale = bytes ? 128.0f : 1.0f;
+    PIXMIM_ROLLED
     for (int32 attempt = 0; attempt < 2; ++attempt) {
       // [even or odd in y][cosines or sines in x]
       float sums[2][2][tiles / 2][2][4] = {};
       float largest = 0;
+      PIXMIM_ROLLED
       for (int32 step = 0; step < width / 32; ++step) {
         const int32 x = 16 * step + 4 * quad;
         LeftFragment folded[2][2];
@@ -328,6 +330,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
       if (unit < units) {
         const int32 first_row = unit / units_a_row * 16;
         const int32 odd_y = first_row / waves;
+        PIXMIM_ROLLED
         for (int32 step = 0; step < height / 32; ++step) {
           multiply_pair<exact>(coefficients[i], along_y.template left<exact>(first_row, 16 * step),
                                rows.template right_transposed<exact>(
@@ -395,6 +398,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
 
     // Back: 16 rows, then their mirror images.
     const auto target = targets + channel * (height * width);
+    PIXMIM_ROLLED
     for (int32 mirrored = 0; mirrored < 2; ++mirrored) {
       constexpr int32 parts = magnitude ? 2 : 1;
       LeftFragment waves_of_rows[parts][both / 16];
@@ -402,7 +406,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
       for (int32 part = 0; part < parts; ++part) {
         const Coefficients& of = part == 0 ? real_part : imaginary_part;
         float sums[both / 16][2][4] = {};
-        PIXMIM_UNROLLED
+        PIXMIM_ROLLED
         for (int32 step = 0; step < both / 16; ++step) {
           LeftFragment basis = along_y.template left_transposed<exact>(16 * step, 16 * warp);
           if (mirrored == 1 && 16 * step >= waves) basis.negate();
@@ -421,6 +425,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
           }
         }
       }
+      PIXMIM_ROLLED
       for (int32 step = 0; step < width / 32; ++step) {
         float even[parts][2][4] = {};
         float odd[parts][2][4] = {};
