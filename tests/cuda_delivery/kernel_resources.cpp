@@ -22,11 +22,11 @@ void print_table(const std::vector<delivered::Specialisation>& specialisations) 
   std::puts("|---|---|---|---|---|---|");
   for (const auto& specialisation : specialisations) {
     for (const int capability : specialisation.capabilities) {
-      const auto resources =
-          support::resources_of(compiler, {specialisation.file, specialisation.name}, capability);
-      std::printf("| `%s` | sm_%d | %d | %d | %d | %d + %d |\n", specialisation.name.c_str(),
-                  capability, resources.registers, resources.spill_bytes, resources.stack_bytes,
-                  resources.shared_bytes, specialisation.shared_bytes);
+      const auto resources = support::resources_of(compiler, specialisation.kernel, capability);
+      std::printf("| `%s` | sm_%d | %d | %d | %d | %d + %zu |\n",
+                  specialisation.kernel.name.c_str(), capability, resources.registers,
+                  resources.spill_bytes, resources.stack_bytes, resources.shared_bytes,
+                  specialisation.kernel.shared_bytes);
     }
   }
 }
@@ -40,9 +40,9 @@ int main(int count, char** arguments) {
     return 2;
   }
   try {
-    print_table(count == 1
-                    ? delivered::specialisations()
-                    : std::vector<delivered::Specialisation>{{arguments[1], arguments[2], 0, 0}});
+    print_table(count == 1 ? delivered::specialisations()
+                           : std::vector<delivered::Specialisation>{
+                                 {{arguments[1], arguments[2]}, 0, 0, 0, {80, 90, 100, 120}}});
   } catch (const c10::Error& error) {
     std::fprintf(stderr, "%s\n", error.what_without_backtrace());
     return 1;
