@@ -5,6 +5,11 @@
 
 #include <filesystem>
 
+#ifdef PIXMIM_HAS_CUDA
+#include <pixmim/detail/cuda/launcher_of.hpp>
+static_assert(sizeof(pixmim::detail::cuda::kernel_sources) > 0, "kernels come with the headers");
+#endif
+
 int main() {
   // std::filesystem must be the compiler's own, not what LibTorch's package exports.
   const auto folder = std::filesystem::temp_directory_path() / "pixmim-consumer";

@@ -14,7 +14,7 @@ TEST_CASE("kernels compile to machine code for every generation", "[cuda_deliver
   for (const int capability : {80, 90, 100, 120}) {
     const auto architecture = compiler()->architecture(capability);
     CHECK(architecture == "sm_" + std::to_string(capability));
-    for (const char* name : {"scale<3>", "reverse", "local_memory"}) {
+    for (const char* name : {"scale<3>", "reverse", "local_memory", "widen<bfloat16>"}) {
       const auto compiled = compiler()->compile({"kernels.cuh", name}, architecture);
       CHECK(compiled.code.substr(1, 3) == "ELF");
       CHECK_THAT(compiled.code, ContainsSubstring(compiled.lowered_name));
@@ -52,6 +52,14 @@ TEST_CASE("the identity of code knows what the code depends on", "[cuda_delivery
   const auto text = std::string(sources.back().text) + "\n";
   sources.back().text = text.c_str();
   CHECK(identity != NvrtcCompiler(nvrtc(), sources).identity(scale, "sm_80"));
+
+  const NvrtcCompiler with_lines(nvrtc(), test_kernels, " --generate-line-info");
+  CHECK(identity != with_lines.identity(scale, "sm_80"));
+  CHECK(with_lines.compile(scale, "sm_80").code.size() >
+        compiler()->compile(scale, "sm_80").code.size());
+  CHECK_THAT(
+      error_of([] { NvrtcCompiler(nvrtc(), test_kernels, "--none").compile(scale, "sm_80"); }),
+      ContainsSubstring("NVRTC_ERROR_INVALID_OPTION"));
 
   auto other = nvrtc();
   ++other.library_size;
@@ -129,6 +137,16 @@ TEST_CASE("each call of NVRTC that fails is named", "[cuda_delivery]") {
     return error;
   };
   names("nvrtcDestroyProgram", api);
+}
+
+TEST_CASE("NVRTC is looked for with LibTorch first, with the system last", "[cuda_delivery]") {
+  const auto torch = folder_of_loaded("libtorch_cuda.so");
+  REQUIRE(!torch.empty());
+  const auto names = nvrtc_names(13);
+  CHECK(names.front() == torch + "../../nvidia/cu13/lib/libnvrtc.so.13");
+  CHECK(names.back() == "libnvrtc.so.13");
+  CHECK(folder_of_loaded("libnone.so.1").empty());
+  CHECK(nvrtc().library_size > 0);
 }
 
 TEST_CASE("without NVRTC the error names what was tried", "[cuda_delivery]") {

@@ -26,6 +26,13 @@ PIXMIM_KERNEL(128) reverse(Global<float> numbers) {
   numbers[block_index() * 128 + thread] = shared[127 - thread];
 }
 
+/// A type of the dialect is a template argument, and a lambda does the work.
+template <class Element>
+PIXMIM_KERNEL(32) widen(Global<const Element> from, Global<float> to) {
+  const auto each = [&](const auto& visit) { visit(thread_index()); };
+  each([&](int32 i) { to[i] = to_float(from[i]); });
+}
+
 /// Needs memory of its own for each thread: its indices are known only where it runs.
 PIXMIM_KERNEL(32) local_memory(Global<float> numbers, Global<const int32> order) {
   float kept[64];
@@ -34,6 +41,20 @@ PIXMIM_KERNEL(32) local_memory(Global<float> numbers, Global<const int32> order)
   }
   for (int32 i = 0; i < 64; ++i) {
     numbers[i * 32 + thread_index()] = kept[order[i] & 63];
+  }
+}
+
+/// Keeps more numbers at once than 1024 threads have registers for.
+PIXMIM_KERNEL(1024) spilling(Global<float> numbers) {
+  float kept[96];
+#pragma unroll
+  for (int32 i = 0; i < 96; ++i) {
+    kept[i] = numbers[i * 1024 + thread_index()];
+  }
+  synchronize_block();
+#pragma unroll
+  for (int32 i = 0; i < 96; ++i) {
+    numbers[i * 1024 + thread_index()] = multiply(kept[i], kept[(i * 5 + 7) % 96]);
   }
 }
 

@@ -30,7 +30,6 @@ forbid(detail/masking/row* "makers|/engine|orders")
 forbid(patches.hpp "low_freq|crop|mask|loss")
 forbid(loss.hpp "low_freq|crop|masking.hpp")
 forbid(detail/cuda/*pp "low_freq|crop|mask|loss|patches")
-forbid(detail/cuda/kernels/* "<|/")
 forbid(detail/loss/* "low_freq|crop|masking.hpp")
 # NVRTC finds nothing outside the kernels' folder.
 forbid(detail/cuda/kernels/* "[</]")

@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program `pretrain` itself: resume after a kill, signals, errors, configuration files.
-#include <sys/wait.h>
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "data/decode.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/program.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 
-namespace {
+using support::text_of;
 
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+namespace {
 
 /// A folder with a few photographs, and a place for what the program writes.
 class Workplace {
@@ -56,23 +49,11 @@ class Workplace {
   pid_t start(const std::string& output, const std::string& arguments) const {
     const std::string command = "XDG_CACHE_HOME=" + file("cache").string() +
                                 " exec " PRETRAIN_PROGRAM " --data " + photos().string() +
-                                " --output " + file(output).string() + small_ + arguments + " > " +
-                                file(output + ".txt").string() + " 2>&1";
-    const pid_t child = fork();
-    if (child == 0) {
-      execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
-      _exit(127);
-    }
-    return child;
-  }
-  /// Waits for the end: the exit code, or minus the signal.
-  static int wait(pid_t child) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+                                " --output " + file(output).string() + small_ + arguments;
+    return support::start_program(command, file(output + ".txt"));
   }
   int run(const std::string& output, const std::string& arguments) const {
-    return wait(start(output, arguments));
+    return support::wait_for_program(start(output, arguments));
   }
   std::string printed(const std::string& output) const { return text_of(file(output + ".txt")); }
 
@@ -123,7 +104,7 @@ TEST_CASE("a run that was killed goes on to the same weights", "[pretrain]") {
     const pid_t child = workplace.start(killed, run + "--workers 3 --prefetch 4");
     workplace.wait_for_rows(killed, 9);
     kill(child, SIGKILL);
-    const int ended = Workplace::wait(child);
+    const int ended = support::wait_for_program(child);
     CHECK((ended == -SIGKILL || ended == 0));
     REQUIRE(fs::exists(workplace.file(killed) / "checkpoint.pt"));
     REQUIRE(workplace.run(killed, run + "--workers 0 --resume") == 0);
@@ -142,7 +123,7 @@ TEST_CASE("Ctrl-C leaves a checkpoint", "[pretrain]") {
   const pid_t child = workplace.start("out", "--steps 100000 --save-every 100000");
   workplace.wait_for_rows("out", 2);
   kill(child, SIGINT);
-  CHECK(Workplace::wait(child) == 128 + SIGINT);
+  CHECK(support::wait_for_program(child) == 128 + SIGINT);
   CHECK(fs::exists(workplace.file("out") / "checkpoint.pt"));
   CHECK_THAT(workplace.printed("out"), ContainsSubstring("go on with --resume"));
 }
@@ -195,7 +176,7 @@ TEST_CASE("every host trains, and goes on where it was stopped", "[pretrain]") {
     const pid_t child = workplace.start(host + "-killed", run);
     workplace.wait_for_rows(host + "-killed", 2);
     kill(child, SIGKILL);
-    Workplace::wait(child);
+    support::wait_for_program(child);
     REQUIRE(workplace.run(host + "-killed", run + "--resume") == 0);
     CHECK(text_of(workplace.file(host + "-killed") / "loss.csv") == log);
   }

@@ -270,6 +270,47 @@ class Comparison:
         self.close("transformers, latent",
                    self.features(encoder / "model.safetensors")["latent"], latent)
 
+    def beit_features(self) -> None:
+        """SimMIM's encoder in timm's Beit and transformers' BeitModel, which have to agree."""
+        size = self.size
+        state = simmim_state(size, torch.Generator().manual_seed(size.depth))
+        source = self.path("simmim.pth")
+        torch.save({"model": state}, source)
+        path = self.convert(source, "beit.safetensors", "--to", "timm")
+        beit = timm.models.beit.Beit(
+            img_size=size.image, patch_size=size.patch, embed_dim=size.dim, depth=size.depth,
+            num_heads=size.heads, num_classes=0, global_pool="token", use_abs_pos_emb=False,
+            use_shared_rel_pos_bias=True, init_values=0.1).eval()
+        beit.load_state_dict(self.read(path), strict=True)
+
+        folder = self.path("hf_beit")
+        folder.mkdir()
+        transformers.BeitConfig(
+            hidden_size=size.dim, num_hidden_layers=size.depth, num_attention_heads=size.heads,
+            intermediate_size=4 * size.dim, image_size=size.image, patch_size=size.patch,
+            use_mask_token=True, use_shared_relative_position_bias=True, use_mean_pooling=False,
+            layer_norm_eps=1e-6).save_pretrained(folder)
+        self.convert(source, "hf_beit/model.safetensors", "--to", "hf")
+        model = load_strictly(transformers.BeitModel, folder, add_pooling_layer=False)
+        with torch.no_grad():
+            ours = model(self.images).last_hidden_state
+            theirs = beit.forward_features(self.images)
+        self.close("SimMIM's encoder, transformers and timm", ours, theirs)
+
+        # What both have comes back, from transformers' own spelling too.
+        again = self.path("hf_beit_again")
+        model.save_pretrained(again)
+        save_file(model.state_dict(), self.path("memory.safetensors"))
+        for there in (path, folder / "model.safetensors", again / "model.safetensors",
+                      self.path("memory.safetensors")):
+            back = self.read(self.convert(there, "back.pth", "--to", "mae"))
+            for name, tensor in state.items():
+                if name in back:
+                    require(torch.equal(back[name], tensor), f"SimMIM, {there.name}: {name}")
+                else:
+                    require(name.startswith("decoder") or "index" in name or "mask_token" in name,
+                            f"SimMIM, {there.name}: {name} did not come back")
+
     def files_of_python(self) -> None:
         for name, content in python_files(self.state):
             for suffix, target, options in (
@@ -291,8 +332,8 @@ class Comparison:
                     f"safetensors, {target}")
 
 
-def load_strictly(model: Any, folder: Path) -> Any:
-    loaded, information = model.from_pretrained(folder, output_loading_info=True)
+def load_strictly(model: Any, folder: Path, **options: Any) -> Any:
+    loaded, information = model.from_pretrained(folder, output_loading_info=True, **options)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         require(not information[problem], f"transformers: {problem} {information[problem]}")
     return loaded.eval()
@@ -388,6 +429,34 @@ def mae_state(size: Size, generator: torch.Generator) -> OrderedDict[str, torch.
     return state
 
 
+def simmim_state(size: Size, generator: torch.Generator) -> OrderedDict[str, torch.Tensor]:
+    """Random weights under the official SimMIM's names: MAE's encoder with what BEiT adds."""
+    state: OrderedDict[str, torch.Tensor] = OrderedDict()
+    for name, tensor in mae_state(size, generator).items():
+        if name.startswith("decoder") or name in ("pos_embed", "mask_token"):
+            continue
+        if name.endswith("qkv.bias"):
+            query, _, value = tensor.chunk(3)
+            attention = name.removesuffix("qkv.bias")
+            state[f"encoder.{attention}q_bias"], state[f"encoder.{attention}v_bias"] = query, value
+        else:
+            state[f"encoder.{name}"] = tensor.detach()
+    for block in range(size.depth):
+        for branch in (1, 2):
+            state[f"encoder.blocks.{block}.gamma_{branch}"] = torch.rand(size.dim,
+                                                                         generator=generator)
+    state["encoder.mask_token"] = torch.randn(1, 1, size.dim, generator=generator)
+    table = "encoder.rel_pos_bias.relative_position_bias_table"
+    state[table] = torch.randn((2 * size.grid - 1) ** 2 + 3, size.heads, generator=generator)
+    positions = 1 + size.grid ** 2
+    index = torch.zeros(positions, positions, dtype=torch.int64)
+    state["encoder.rel_pos_bias.relative_position_index"] = index
+    state["decoder.0.weight"] = torch.randn(3 * size.patch ** 2, size.dim, 1, 1,
+                                            generator=generator)
+    state["decoder.0.bias"] = torch.randn(3 * size.patch ** 2, generator=generator)
+    return state
+
+
 def time_loading(build: Path, repetitions: int) -> None:
     """The same ViT-Base by Python's loaders and by ours."""
     size = Size(224, 16, 768, 12, 12, 512, 8, 16)
@@ -429,6 +498,7 @@ def compare(build: Path) -> dict[str, float]:
             comparison.timm_features()
             comparison.timm_of_another_size()
             comparison.transformers_features()
+            comparison.beit_features()
             if size is SIZES[0]:
                 comparison.files_of_python()
             for what, apart in comparison.largest.items():

@@ -15,10 +15,8 @@ namespace cuda {
 
 enum class Component { Target, Crop, Masking, Loss };
 enum class Engine {
-  Operators,  ///< LibTorch's operators, the plain formulas
-  Basis,      ///< products with a trigonometric basis by LibTorch's matrix product
-  Cufft,      ///< plans of cuFFT
-  Fused,      ///< a kernel of our own
+  Operators,  ///< LibTorch's operators
+  Fused,      ///< kernels of our own
 };
 
 struct ComponentEngine {
@@ -33,12 +31,9 @@ struct ComponentEngine {
 inline constexpr ComponentEngine cuda_engines[] = {
     // No run yet: LibTorch's operators serve.
     {Component::Target, Engine::Operators, "target", "operators"},
-    {Component::Target, Engine::Basis, "target", "basis"},
-    {Component::Target, Engine::Cufft, "target", "cufft"},
     {Component::Target, Engine::Fused, "target", "fused"},
-    // No run yet.
+    // There is no kernel.
     {Component::Crop, Engine::Operators, "crop", "operators"},
-    {Component::Crop, Engine::Fused, "crop", "fused"},
     // No run yet.
     {Component::Masking, Engine::Operators, "masking", "operators"},
     {Component::Masking, Engine::Fused, "masking", "fused"},

@@ -3,16 +3,18 @@
 #pragma once
 
 #include <c10/core/Device.h>
-#include <pixmim/detail/cuda/nvrtc_launcher.hpp>
 
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "pixmim/detail/cuda/nvrtc_launcher.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -61,7 +63,10 @@ class DeviceLaunchers {
 
   void make_compiler() {
     try {
-      compiler_ = std::make_shared<const NvrtcCompiler>(load_nvrtc(nvrtc_), sources_);
+      // For profilers and compute-sanitizer: "--generate-line-info".
+      const char* options = std::getenv("PIXMIM_NVRTC_OPTIONS");
+      compiler_ = std::make_shared<const NvrtcCompiler>(load_nvrtc(nvrtc_), sources_,
+                                                        options == nullptr ? "" : options);
     } catch (const c10::Error& error) {
       why_no_compiler_ = error.what_without_backtrace();
     }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <pixmim/detail/cuda/compiled_kernel.hpp>
 
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +16,8 @@
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "pixmim/detail/cuda/compiled_kernel.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <c10/core/Device.h>
-#include <pixmim/detail/cuda/launcher.hpp>
 
 #include <string>
+
+#include "pixmim/detail/cuda/launcher.hpp"
 
 #ifdef PIXMIM_HAS_CUDA
 #include <cuda_runtime_api.h>
@@ -13,8 +14,8 @@
 // The first CUDA runtime that loads code by itself.
 #if defined(PIXMIM_HAS_CUDA) && CUDART_VERSION >= 12080
 #define PIXMIM_HAS_KERNELS 1
-#include <pixmim/detail/cuda/device_launchers.hpp>
-#include <pixmim/detail/cuda/kernel_sources.hpp>
+#include "pixmim/detail/cuda/device_launchers.hpp"
+#include "pixmim/detail/cuda/kernel_sources.hpp"
 #else
 #define PIXMIM_HAS_KERNELS 0
 #endif

@@ -2,11 +2,6 @@
 // The kernels that a device has, found without a lock.
 #pragma once
 
-#include <pixmim/detail/cuda/kernel_cache.hpp>
-#include <pixmim/detail/cuda/launcher.hpp>
-#include <pixmim/detail/cuda/nvrtc_compiler.hpp>
-#include <pixmim/detail/cuda/runtime_guards.hpp>
-
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -16,6 +11,11 @@
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "pixmim/detail/cuda/kernel_cache.hpp"
+#include "pixmim/detail/cuda/launcher.hpp"
+#include "pixmim/detail/cuda/nvrtc_compiler.hpp"
+#include "pixmim/detail/cuda/runtime_guards.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -4,12 +4,13 @@
 #pragma once
 
 #include <c10/util/Exception.h>
-#include <pixmim/detail/cuda/shared_library.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "pixmim/detail/cuda/shared_library.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -3,16 +3,18 @@
 #pragma once
 
 #include <c10/util/Exception.h>
-#include <pixmim/detail/cuda/compiled_kernel.hpp>
-#include <pixmim/detail/cuda/kernel_source.hpp>
-#include <pixmim/detail/cuda/launcher.hpp>
-#include <pixmim/detail/cuda/nvrtc_api.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "pixmim/detail/cuda/compiled_kernel.hpp"
+#include "pixmim/detail/cuda/kernel_source.hpp"
+#include "pixmim/detail/cuda/launcher.hpp"
+#include "pixmim/detail/cuda/nvrtc_api.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -21,8 +23,14 @@ namespace cuda {
 
 class NvrtcCompiler {
  public:
-  /// `sources`: the files that kernels stand in, and what they include. They must outlive this.
-  NvrtcCompiler(NvrtcApi api, KernelSources sources) : api_(api), sources_(sources) {
+  /// `sources`: the files that kernels stand in, and what they include; they must outlive this.
+  /// `further_options`: of NVRTC, with spaces between.
+  NvrtcCompiler(NvrtcApi api, KernelSources sources, const std::string& further_options = "")
+      : api_(api), sources_(sources) {
+    std::istringstream words(further_options);
+    for (std::string word; words >> word;) {
+      further_options_.push_back(word);
+    }
     int major = 0;
     int minor = 0;
     api_.check(api_.version(&major, &minor), "nvrtcVersion");
@@ -69,7 +77,8 @@ class NvrtcCompiler {
       texts.push_back(source.text);
       files.push_back(source.file);
     }
-    const auto text = "#include \"" + kernel.file + "\"\n";
+    // For types among a kernel's template arguments.
+    const auto text = "#include \"" + kernel.file + "\"\nusing namespace pixmim::kernels;\n";
     const auto expression = "pixmim::kernels::" + kernel.name;
     Program program(api_);
     api_.check(api_.create_program(&program.handle, text.c_str(), "pixmim.cu",
@@ -131,8 +140,15 @@ class NvrtcCompiler {
     NvrtcApi::Program handle = nullptr;
   };
 
-  static std::vector<std::string> options(const std::string& architecture) {
-    return {"--gpu-architecture=" + architecture, "--std=c++17"};
+  std::vector<std::string> options(const std::string& architecture) const {
+    std::vector<std::string> all{
+        "--gpu-architecture=" + architecture, "--std=c++17",
+        // Lambdas in kernels, and constexpr functions.
+        "--device-as-default-execution-space",
+        // a * b + c rounds twice, as on the CPU; multiply_add() is there for the other.
+        "--fmad=false"};
+    all.insert(all.end(), further_options_.begin(), further_options_.end());
+    return all;
   }
 
   std::string text_of(NvrtcApi::Program program, int (*size_of)(NvrtcApi::Program, std::size_t*),
@@ -147,6 +163,7 @@ class NvrtcCompiler {
 
   NvrtcApi api_;
   KernelSources sources_;
+  std::vector<std::string> further_options_;
   std::string identity_;
   std::vector<int> architectures_;
 };

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <c10/util/SmallVector.h>
-#include <pixmim/detail/cuda/launcher.hpp>
-#include <pixmim/detail/cuda/loaded_kernels.hpp>
 
 #include <limits>
 #include <memory>
 #include <utility>
+
+#include "pixmim/detail/cuda/launcher.hpp"
+#include "pixmim/detail/cuda/loaded_kernels.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -3,7 +3,7 @@
 // where an error is on its way already, the destructor puts it back and keeps still.
 #pragma once
 
-#include <pixmim/detail/cuda/runtime_api.hpp>
+#include "pixmim/detail/cuda/runtime_api.hpp"
 
 namespace pixmim {
 inline namespace v0 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `visible`, `restore` and `masked_fill` on the CPU as functions of autograd. All are linear; each of the
+// `visible`, `restore` and `masked_fill` by engines as functions of autograd. All are linear; each of the
 // first two is the other's transpose, and the third is its own, but for the mask token. So they are each
 // other's gradients, to any order.
 
@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "pixmim/detail/masking/cuda_engine.hpp"
+#include "pixmim/detail/masking/cuda_rows.hpp"
 #include "pixmim/detail/masking/rows.hpp"
 
 namespace pixmim {
@@ -32,11 +34,26 @@ at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& m
                                   const TokenOrder& order);
 
 inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, SplitWish wish) {
-  expect_order(order);
   SplitTokens result;
+  if (auto* const launcher = masking_launcher(full.device())) {
+    if (wish != SplitWish::HiddenSum) result.visible = cuda::keep_rows(*launcher, full, order);
+    if (wish != SplitWish::Visible) {
+      result.hidden_sum = cuda::sum_of_masked_rows(*launcher, full, order);
+    }
+    return result;
+  }
+  expect_order(order);
   if (wish != SplitWish::HiddenSum) result.visible = keep_rows(full, order);
   if (wish != SplitWish::Visible) result.hidden_sum = sum_of_masked_rows(full, order);
   return result;
+}
+
+inline at::Tensor join_rows(const at::Tensor& visible, const at::Tensor& mask_token,
+                            const TokenOrder& order) {
+  if (auto* const launcher = masking_launcher(visible.device())) {
+    return cuda::restore_rows(*launcher, visible, mask_token, order);
+  }
+  return restore_rows(visible, mask_token, order);
 }
 
 inline TokenOrder saved_order(const torch::autograd::AutogradContext& context) {
@@ -49,7 +66,7 @@ class RestoreTokens : public torch::autograd::Function<RestoreTokens> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& visible,
                             const at::Tensor& mask_token, const TokenOrder& order) {
     context->save_for_backward({order.ids_keep, order.ids_restore});
-    return restore_rows(visible, mask_token, order);
+    return join_rows(visible, mask_token, order);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -105,7 +122,7 @@ inline SplitTokens differentiable_split(const at::Tensor& full, const TokenOrder
 inline at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& mask_token,
                                          const TokenOrder& order) {
   const bool constant = !visible.requires_grad() && !mask_token.requires_grad();
-  if (!c10::GradMode::is_enabled() || constant) return restore_rows(visible, mask_token, order);
+  if (!c10::GradMode::is_enabled() || constant) return join_rows(visible, mask_token, order);
   return RestoreTokens::apply(visible, mask_token, order);
 }
 

@@ -35,6 +35,11 @@ inline void expect_ids(const char* caller, const TokenMask& mask) {
       restore);
 }
 
+/// Else LibTorch's operators serve.
+inline bool has_row_engine(const at::Tensor& tokens) {
+  return tokens.is_cpu() || masking_launcher(tokens.device()) != nullptr;
+}
+
 inline TokenOrder order_of(const TokenMask& mask) {
   return {mask.ids_keep.contiguous(), mask.ids_restore.contiguous()};
 }
@@ -71,7 +76,7 @@ inline at::Tensor TokenMask::visible(const at::Tensor& tokens) const {
   constexpr auto caller = "TokenMask::visible";
   detail::expect_ids(caller, *this);
   detail::expect_tokens_fit(caller, tokens, *this);
-  if (!tokens.is_cpu()) return detail::pick_rows(tokens, ids_keep);
+  if (!detail::has_row_engine(tokens)) return detail::pick_rows(tokens, ids_keep);
   return detail::differentiable_split(tokens, detail::order_of(*this), detail::SplitWish::Visible)
       .visible;
 }
@@ -88,7 +93,7 @@ inline at::Tensor TokenMask::masked(const at::Tensor& tokens) const {
   detail::expect_ids(caller, *this);
   detail::expect_tokens_fit(caller, tokens, *this);
   const at::Tensor ids = ids_masked();
-  if (!tokens.is_cpu()) return detail::pick_rows(tokens, ids);
+  if (!detail::has_row_engine(tokens)) return detail::pick_rows(tokens, ids);
   // The masked tokens are the visible ones of the mask that hides the others.
   const int64_t count = ids_restore.size(1);
   const detail::TokenOrder others_first{
@@ -107,7 +112,8 @@ inline at::Tensor TokenMask::restore(const at::Tensor& visible,
               ": expected visible of shape [", samples, ",", kept, ",D], got ", visible.sizes());
   const at::Tensor hidden =
       detail::expect_mask_token(caller, mask_token, ids_keep.device(), visible.size(2));
-  if (!visible.is_cpu()) return detail::restore_by_operators(visible, hidden, ids_restore);
+  if (!detail::has_row_engine(visible))
+    return detail::restore_by_operators(visible, hidden, ids_restore);
   const auto dtype = c10::promoteTypes(visible.scalar_type(), mask_token.scalar_type());
   return detail::differentiable_restore(visible.to(dtype), hidden.to(dtype),
                                         detail::order_of(*this));

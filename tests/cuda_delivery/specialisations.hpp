@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels that ship, and what each may take: compiled for every generation by the tests, which hold
+// ptxas to these numbers. `kernel_resources` prints what they really take.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
+#include "pixmim/detail/cuda/launcher.hpp"
+#include "pixmim/detail/masking/cuda_masks.hpp"
+#include "pixmim/detail/masking/cuda_rows.hpp"
+
+namespace delivered {
+
+struct Specialisation {
+  pixmim::detail::cuda::Kernel kernel;
+  /// Of a thread.
+  int max_registers;
+  int max_spill_bytes;
+  int max_stack_bytes;
+  /// The compute capabilities that it is for.
+  std::vector<int> capabilities;
+};
+
+/// A target of 224x224 images and 48 waves, the published size and radius.
+inline Specialisation low_pass(const std::string& pixels, bool exact, bool magnitude,
+                               int max_spill_bytes, int max_stack_bytes,
+                               std::vector<int> capabilities) {
+  const pixmim::kernels::LowPassShape shape(224, 224, 48, exact, magnitude);
+  const auto flag = [](bool is_set) { return is_set ? "true" : "false"; };
+  return {{"low_pass.cuh",
+           "low_pass<224, 224, 48, " + pixels + ", " + flag(exact) + ", " + flag(magnitude) + ">",
+           static_cast<std::size_t>(shape.shared_bytes)},
+          255,
+          max_spill_bytes,
+          max_stack_bytes,
+          std::move(capabilities)};
+}
+
+inline std::vector<Specialisation> specialisations() {
+  namespace cuda = pixmim::detail::cuda;
+  // 12.0 has 99 KB of shared memory a block, less than some take: other engines serve there.
+  const std::vector<int> everywhere = {80, 90, 100, 120};
+  const std::vector<int> large = {80, 90, 100};
+  std::vector<Specialisation> all;
+  for (const auto& kernel : cuda::token_row_kernels()) {
+    all.push_back({kernel, 64, 0, 0, everywhere});
+  }
+  for (auto kernel : cuda::token_mask_kernels()) {
+    // 1024 threads have 64 registers each.
+    all.push_back({kernel, 64, 0, 0, large});
+    kernel.shared_bytes = cuda::mask_shared_bytes(8192);
+    all.push_back({kernel, 64, 0, 0, {120}});
+  }
+  all.push_back(low_pass("float, float", true, false, 96, 48, large));
+  all.push_back(low_pass("float, float", true, true, 400, 200, large));
+  all.push_back(low_pass("uint8, float", true, false, 96, 48, large));
+  all.push_back(low_pass("uint8, float", true, true, 400, 200, large));
+  for (const char* pixels : {"float16, float16", "bfloat16, bfloat16"}) {
+    all.push_back(low_pass(pixels, false, false, 16, 8, everywhere));
+    all.push_back(low_pass(pixels, false, true, 256, 128, everywhere));
+  }
+  return all;
+}
+
+}  // namespace delivered
