@@ -13,7 +13,7 @@
 
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/large_pages.hpp"
-#include "pixmim/detail/loss/cuda_loss.hpp"
+#include "pixmim/detail/loss/cuda_engine.inl"
 #include "pixmim/detail/loss/engine.inl"
 
 namespace pixmim {

@@ -10,7 +10,6 @@
 #include "pixmim/detail/cuda/default_engines.hpp"
 #include "pixmim/detail/cuda/launcher_of.hpp"
 #include "pixmim/detail/loss/autograd.inl"
-#include "pixmim/detail/loss/cuda_loss.hpp"
 #include "pixmim/detail/loss/operators.inl"
 #include "pixmim/detail/patch_operators.hpp"
 

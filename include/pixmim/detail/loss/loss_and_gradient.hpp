@@ -23,8 +23,11 @@ inline c10::ScalarType stored_gradient_dtype(const at::Tensor& prediction) {
 }
 
 /// Whether float64 is computed in, not float32.
+inline bool is_wide(c10::ScalarType prediction, c10::ScalarType target) {
+  return prediction == at::kDouble || target == at::kDouble;
+}
 inline bool is_wide(const at::Tensor& prediction, const at::Tensor& target) {
-  return prediction.scalar_type() == at::kDouble || target.scalar_type() == at::kDouble;
+  return is_wide(prediction.scalar_type(), target.scalar_type());
 }
 
 }  // namespace detail

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loss by the kernels of detail/cuda/kernels/masked_loss.cuh: value and gradient in one pass over the
 // masked patches.
-#pragma once
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -20,7 +19,6 @@
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/loss/loss_and_gradient.hpp"
 #include "pixmim/detail/loss/target_patches.hpp"
-#include "pixmim/loss.hpp"
 
 namespace pixmim {
 inline namespace v0 {
@@ -43,8 +41,7 @@ inline std::string loss_element(c10::ScalarType dtype) {
 /// The kernels for a prediction and a target of these dtypes; `pack` values of a prediction are read at once.
 struct LossKernels {
   LossKernels(c10::ScalarType prediction, c10::ScalarType target, int64_t pack) {
-    const bool wide = prediction == at::kDouble || target == at::kDouble;
-    const std::string scalar = wide ? "double" : "float";
+    const std::string scalar = is_wide(prediction, target) ? "double" : "float";
     weights = {"masked_loss.cuh", "sum_weights<" + scalar + ">"};
     patches = {"masked_loss.cuh", "masked_loss<" + loss_element(prediction) + ", " +
                                       loss_element(target) + ", " + scalar + ", " +
@@ -73,6 +70,10 @@ inline Kernel scale_kernel(c10::ScalarType gradient, int64_t pack) {
 inline int64_t widest_pack(c10::ScalarType dtype) {
   return static_cast<int64_t>(16 / c10::elementSize(dtype));
 }
+/// Of a prediction. float64 is rare: no kernels of its own for packs.
+inline int64_t widest_pack(c10::ScalarType prediction, c10::ScalarType target) {
+  return is_wide(prediction, target) ? 1 : widest_pack(prediction);
+}
 
 /// Every specialisation that may be launched, but for the shared memory of masked_loss.
 inline std::vector<Kernel> loss_kernels() {
@@ -80,9 +81,9 @@ inline std::vector<Kernel> loss_kernels() {
   std::vector<Kernel> kernels;
   for (const auto prediction : dtypes) {
     for (const auto target : dtypes) {
-      for (const int64_t pack : {int64_t{1}, widest_pack(prediction)}) {
-        kernels.push_back(LossKernels(prediction, target, pack).patches);
-      }
+      const int64_t widest = widest_pack(prediction, target);
+      kernels.push_back(LossKernels(prediction, target, widest).patches);
+      if (widest > 1) kernels.push_back(LossKernels(prediction, target, 1).patches);
     }
   }
   for (const auto scalar : {at::kFloat, at::kDouble}) {
@@ -174,7 +175,7 @@ inline LossAndGradient pixel_loss(Launcher& launcher, const at::Tensor& predicti
   const at::Tensor wanted = target.detach().resolve_neg();
   const at::Tensor weights = mask.detach().to(scalar.dtype()).contiguous().resolve_neg();
 
-  int64_t pack = widest_pack(predicted.scalar_type());
+  int64_t pack = widest_pack(predicted.scalar_type(), wanted.scalar_type());
   if (!patches_are_packs(predicted, pack)) pack = 1;
   LossKernels kernels(predicted.scalar_type(), wanted.scalar_type(), pack);
   const LossBlock block = loss_block(predicted, wanted);
