@@ -43,6 +43,14 @@ simt::Pointer<To, space> reinterpret(const simt::Pointer<From, space>& pointer) 
   return {pointer.range(), pointer.address()};
 }
 
+/// One of the tensors that the launch may reach by addresses.
+template <class T>
+Global<T> global_memory(int64 address) {
+  static_assert(std::is_const_v<T>, "what is reached by an address is only read");
+  const auto place = static_cast<std::uintptr_t>(address);
+  return {simt::Grid::current().reached(place), place};
+}
+
 inline int32 thread_index() {
   return simt::Grid::current().thread();
 }
@@ -155,6 +163,9 @@ inline uint32 multiply_high(uint32 a, uint32 b) {
 
 // Compiled with -ffp-contract=off: these round as they say.
 inline float multiply(float a, float b) {
+  return a * b;
+}
+inline double multiply(double a, double b) {
   return a * b;
 }
 inline float add(float a, float b) {

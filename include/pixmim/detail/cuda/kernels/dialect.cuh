@@ -36,6 +36,12 @@ PIXMIM_DEVICE To* reinterpret(From* pointer) {
   return reinterpret_cast<To*>(pointer);
 }
 
+/// Memory of a tensor whose address stands in a table.
+template <class T>
+PIXMIM_DEVICE Global<T> global_memory(int64 address) {
+  return reinterpret_cast<T*>(address);
+}
+
 // Places. Blocks and threads stand in a row.
 PIXMIM_DEVICE int32 thread_index() {
   return static_cast<int32>(threadIdx.x);
@@ -93,6 +99,9 @@ PIXMIM_DEVICE uint32 multiply_high(uint32 a, uint32 b) {
 // -fmad=false as NVRTC is.
 PIXMIM_DEVICE float multiply(float a, float b) {
   return __fmul_rn(a, b);
+}
+PIXMIM_DEVICE double multiply(double a, double b) {
+  return __dmul_rn(a, b);
 }
 PIXMIM_DEVICE float add(float a, float b) {
   return __fadd_rn(a, b);
