@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "pixmim/detail/crop/cuda_crop.hpp"
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/masking/cuda_masks.hpp"
@@ -53,6 +54,13 @@ inline std::vector<Specialisation> specialisations() {
     // 1024 threads have 64 registers each.
     all.push_back({kernel, 64, 0, 0, large});
     kernel.shared_bytes = cuda::mask_shared_bytes(8192);
+    all.push_back({kernel, 64, 0, 0, {120}});
+  }
+  for (auto kernel : cuda::crop_kernels()) {
+    all.push_back({kernel, 80, 96, 24, {90, 100}});
+    kernel.shared_bytes = cuda::crop_shared_bytes[2];
+    all.push_back({kernel, 80, 0, 0, {80}});
+    kernel.shared_bytes = cuda::crop_shared_bytes[1];
     all.push_back({kernel, 64, 0, 0, {120}});
   }
   all.push_back(low_pass("float, float", true, false, 96, 48, large));
