@@ -57,9 +57,11 @@ inline std::vector<Specialisation> specialisations() {
     all.push_back({kernel, 64, 0, 0, {120}});
   }
   for (auto kernel : cuda::crop_kernels()) {
-    all.push_back({kernel, 80, 96, 24, {90, 100}});
+    // 64 registers let a multiprocessor have four blocks.
+    all.push_back({kernel, 64, 0, 0, {90}});
+    all.push_back({kernel, 64, 64, 16, {100}});
     kernel.shared_bytes = cuda::crop_shared_bytes[2];
-    all.push_back({kernel, 80, 0, 0, {80}});
+    all.push_back({kernel, 64, 0, 0, {80}});
     kernel.shared_bytes = cuda::crop_shared_bytes[1];
     all.push_back({kernel, 64, 0, 0, {120}});
   }

@@ -20,6 +20,7 @@
 #define PIXMIM_KERNEL(threads) inline void
 #define PIXMIM_DEVICE inline
 #define PIXMIM_UNROLLED
+#define PIXMIM_UNROLLED_TWICE
 #define PIXMIM_ROLLED
 
 namespace pixmim {

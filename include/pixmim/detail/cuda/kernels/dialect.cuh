@@ -12,6 +12,7 @@
 #define PIXMIM_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define PIXMIM_DEVICE __device__ __forceinline__
 #define PIXMIM_UNROLLED _Pragma("unroll")
+#define PIXMIM_UNROLLED_TWICE _Pragma("unroll 2")
 #define PIXMIM_ROLLED _Pragma("unroll 1")
 
 namespace pixmim {

@@ -58,9 +58,11 @@ PIXMIM_DEVICE void write_taps(const CropTableAxis& axis, bool cubic, int32 posit
     return resize_kernel(cubic, multiply(low + tap - middle + 0.5, inverse));
   };
   double sum = 0;
+  PIXMIM_ROLLED
   for (int32 t = 0; t < count; ++t) sum += value(t);
   taps[0] = low;
   taps[outputs] = count;
+  PIXMIM_ROLLED
   for (int32 t = 0; t < count; ++t) {
     const double weight = multiply(value(t) / sum, 1 << crop_weight_bits);
     taps[(2 + t) * outputs] = static_cast<int32>(weight < 0 ? weight - 0.5 : weight + 0.5);
@@ -81,6 +83,7 @@ PIXMIM_DEVICE void weigh(Pixels pixels, Offset step, const Offset (&offsets)[out
   int32 sums[outputs];
   PIXMIM_UNROLLED
   for (int32 i = 0; i < outputs; ++i) sums[i] = crop_rounding;
+  PIXMIM_UNROLLED_TWICE
   for (int32 t = 0; t < count; ++t) {
     const int32 weight = weights[t * weight_step];
     PIXMIM_UNROLLED
@@ -194,6 +197,7 @@ struct CropTile {
       for (int32 x = at_once * (thread_index() % crop_lanes); x < batch.size;
            x += at_once * crop_lanes) {
         int32 sums[at_once] = {crop_rounding, crop_rounding, crop_rounding, crop_rounding};
+        PIXMIM_UNROLLED_TWICE
         for (int32 t = 0; t < count; ++t) {
           const uint32 four = *reinterpret<const uint32>(source + (t * step + x));
           const int32 weight = taps[(2 + t) * photo.tile_rows];
@@ -274,6 +278,7 @@ crop_photos(Global<const uint8> table, CropBatch batch, Global<Element> out) {
   const CropTableEntry photo = photos[number];
   const int32 first = (static_cast<int32>(block_index()) - photo.first_block) * photo.tile_rows;
   const int32 rest = batch.size - first;
+  const int32 tile_rows = rest < photo.tile_rows ? rest : photo.tile_rows;
 
   const CropBlock block(batch, photo, sizeof(Element));
   const int32 columns_offset = static_cast<int32>(block.columns_offset);
@@ -284,18 +289,10 @@ crop_photos(Global<const uint8> table, CropBatch batch, Global<Element> out) {
   const Shared<int32> columns =
       shared_memory<int32>(columns_offset, (rows_offset - columns_offset) / 4);
   const Shared<int32> rows = shared_memory<int32>(rows_offset, (lines_offset - rows_offset) / 4);
-  const CropTile<Element> tile = {batch,
-                                  photo,
-                                  rest < photo.tile_rows ? rest : photo.tile_rows,
-                                  values,
-                                  columns,
-                                  rows,
-                                  shared_memory<uint8>(lines_offset, end - lines_offset),
-                                  out + (number * batch.photo_stride + first * batch.row_stride)};
 
   write_values<Element>(reinterpret<const float>(photo_of_block + block_count()), batch.means,
                         values);
-  for (int32 i = thread_index(); i < batch.size + tile.rows; i += threads_a_block()) {
+  for (int32 i = thread_index(); i < batch.size + tile_rows; i += threads_a_block()) {
     if (i < batch.size) {
       write_taps(photo.columns, batch.cubic, shown_position(photo.columns, i, batch.size),
                  batch.size, columns + i);
@@ -307,7 +304,15 @@ crop_photos(Global<const uint8> table, CropBatch batch, Global<Element> out) {
   }
   synchronize_block();
 
-  if (photo.vertical_first != 0) {
+  const CropTile<Element> tile = {batch,
+                                  photos[number],  // once more: it need not wait in registers
+                                  tile_rows,
+                                  values,
+                                  columns,
+                                  rows,
+                                  shared_memory<uint8>(lines_offset, end - lines_offset),
+                                  out + (number * batch.photo_stride + first * batch.row_stride)};
+  if (tile.photo.vertical_first != 0) {
     tile.rows_to_lines();
     synchronize_block();
     tile.lines_to_columns();
@@ -317,7 +322,7 @@ crop_photos(Global<const uint8> table, CropBatch batch, Global<Element> out) {
   const int32 lane = thread_index() % crop_lanes;
   const Shared<const int32> taps = tile.row_taps + (lane < tile.rows ? lane : 0);
   int32 low = taps[0];
-  int32 high = low + taps[photo.tile_rows];
+  int32 high = low + taps[tile.photo.tile_rows];
   for (int32 mask = crop_lanes / 2; mask > 0; mask /= 2) {
     const int32 other_low = shuffle_xor(low, mask);
     const int32 other_high = shuffle_xor(high, mask);
