@@ -314,7 +314,7 @@ crop_photos(Global<const uint8> table, CropBatch batch, Global<Element> out) {
                                   out + (number * batch.photo_stride + first * batch.row_stride)};
   if (tile.photo.vertical_first != 0) {
     tile.rows_to_lines();
-    synchronize_block();
+    synchronize_warp();  // both passes give a line to the same warp
     tile.lines_to_columns();
     return;
   }
