@@ -124,17 +124,32 @@ TEST_CASE("CUDA gives the pixels of the CPU", "[crop][cuda]") {
     WARN("skipped: no CUDA device");
     return;
   }
-  const auto image = photo(375, 500);
+  std::vector<at::Tensor> images;
+  std::vector<at::Tensor> there;
+  for (const auto& [height, width] : {std::pair{375, 500}, {1, 1}, {900, 40}, {31, 700}}) {
+    images.push_back(photo(height, width));
+    there.push_back(images.back().to(at::kCUDA));
+  }
+  const auto compare = [&](const auto& crop) {
+    std::vector<pixmim::CropWindow> windows;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      windows.push_back(crop.sample(images[i].size(0), images[i].size(1), 3, i));
+    }
+    const auto expected = crop.apply(images, windows);
+    CHECK(at::equal(crop.apply(there, windows).cpu(), expected));
+    CHECK(at::equal(crop.apply(there[0], windows[0]).cpu(), expected[0]));
+    const auto channels_last =
+        at::empty_like(expected, at::MemoryFormat::ChannelsLast).to(at::kCUDA);
+    crop.apply_out(channels_last, there, windows);
+    CHECK(at::equal(channels_last.cpu(), expected));
+  };
   for (const auto kernel : {pixmim::Interpolation::Bilinear, pixmim::Interpolation::Bicubic}) {
-    const pixmim::SimpleResizedCrop src(
-        pixmim::SimpleResizedCropOptions(224).interpolation(kernel).normalize(false));
-    CHECK(at::equal(src.apply(image.to(at::kCUDA), {3, 40, true}).cpu(),
-                    src.apply(image, {3, 40, true})));
+    const auto src = pixmim::SimpleResizedCropOptions(224).interpolation(kernel);
+    const auto rrc = pixmim::RandomResizedCropOptions(224).interpolation(kernel);
+    compare(pixmim::SimpleResizedCrop(pixmim::SimpleResizedCropOptions(src).normalize(false)));
     for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
-      const pixmim::SimpleResizedCrop normalized(
-          pixmim::SimpleResizedCropOptions(224).interpolation(kernel).dtype(dtype));
-      CHECK(at::equal(normalized.apply(image.to(at::kCUDA), {3, 40, true}).cpu(),
-                      normalized.apply(image, {3, 40, true})));
+      compare(pixmim::SimpleResizedCrop(pixmim::SimpleResizedCropOptions(src).dtype(dtype)));
+      compare(pixmim::RandomResizedCrop(pixmim::RandomResizedCropOptions(rrc).dtype(dtype)));
     }
   }
 }

@@ -27,12 +27,13 @@ TEST_CASE("an engine is chosen for all components that have it, or for one", "[c
   CHECK(chosen_engine(Component::Loss, "fused") == Engine::Fused);
   CHECK(chosen_engine(Component::Target, "fused,target=operators") == Engine::Operators);
   CHECK(chosen_engine(Component::Loss, "fused,target=operators") == Engine::Fused);
-  CHECK(chosen_engine(Component::Crop, "fused") == Engine::Operators);
+  CHECK(chosen_engine(Component::Crop, "fused") == Engine::Fused);
+  CHECK(chosen_engine(Component::Crop, "masking=fused") == Engine::Operators);
   CHECK(chosen_engine(Component::Masking, "fused,masking=operators") == Engine::Operators);
 }
 
 TEST_CASE("an engine that there is not is an error that lists those there are", "[cuda_delivery]") {
-  for (const char* bad : {"fussed", "crop=fused", "fused,,", "images=fused", "target="}) {
+  for (const char* bad : {"fussed", "crop=fast", "fused,,", "images=fused", "target="}) {
     const auto error = support::error_of([&] { chosen_engine(Component::Loss, bad); });
     CAPTURE(bad);
     CHECK_THAT(error, ContainsSubstring("PIXMIM_CUDA_ENGINES: expected words of"));

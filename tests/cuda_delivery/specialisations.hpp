@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "pixmim/detail/crop/cuda_crop.hpp"
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/masking/cuda_masks.hpp"
@@ -62,6 +63,15 @@ inline std::vector<Specialisation> specialisations() {
       kernel.shared_bytes = cuda::LossBlock(16 * 16 * 3 * sizeof(double)).shared_bytes();
     }
     all.push_back({kernel, 64, 0, 0, everywhere});
+  }
+  for (auto kernel : cuda::crop_kernels()) {
+    // 64 registers let a multiprocessor have four blocks.
+    all.push_back({kernel, 64, 0, 0, {90}});
+    all.push_back({kernel, 64, 64, 16, {100}});
+    kernel.shared_bytes = cuda::crop_shared_bytes[2];
+    all.push_back({kernel, 64, 0, 0, {80}});
+    kernel.shared_bytes = cuda::crop_shared_bytes[1];
+    all.push_back({kernel, 64, 0, 0, {120}});
   }
   all.push_back(low_pass("float, float", true, false, 96, 48, large));
   all.push_back(low_pass("float, float", true, true, 400, 200, large));

@@ -26,6 +26,10 @@ PIXMIM_KERNEL(32) nothing() {}
 PIXMIM_KERNEL(32) copy_first(Global<const float> from, Global<float> to) {
   if (thread_index() == 0) to[0] = from[0];
 }
+/// to[i] = the number that `table` has the address of, or one after it.
+PIXMIM_KERNEL(32) read_by_addresses(Global<const int64> table, int32 after, Global<float> to) {
+  to[thread_index()] = global_memory<const float>(table[thread_index()])[after];
+}
 
 }  // namespace
 }  // namespace kernels
@@ -113,6 +117,32 @@ TEST_CASE("memory that is written under two names is one memory", "[simt]") {
   CHECK_THAT(
       fault_of(executor, {"copy_first", 2}, {Argument::reads(memory), Argument::updates(memory)}),
       ContainsSubstring("race: "));
+}
+
+TEST_CASE("addresses lead to the tensors that a launch names, and not beyond", "[simt]") {
+  simt::Executor executor;
+  PIXMIM_ADD_KERNEL(executor, read_by_addresses);
+  const auto to = at::zeros({32});
+  std::vector<at::Tensor> tensors;
+  const auto table = at::empty({32}, at::kLong);
+  for (int64_t i = 0; i < 32; ++i) {
+    tensors.push_back(at::arange(10 * i, 10 * i + 3, at::kFloat));
+    table[i] = static_cast<int64_t>(
+        reinterpret_cast<std::intptr_t>(tensors.back().const_data_ptr<float>() + 1));
+  }
+  const auto launch = [&](int32_t after, c10::ArrayRef<at::Tensor> reached,
+                          const at::Tensor& result) {
+    return fault_of(
+        executor, {"read_by_addresses"},
+        {Argument::reads(table, reached), Argument::value(after), Argument::writes(result)});
+  };
+  CHECK(launch(1, tensors, to) == "(no error)");
+  CHECK(at::equal(to, at::arange(32) * 10 + 2));
+  CHECK_THAT(launch(2, tensors, to), ContainsSubstring("reads 4 bytes at byte 12 of tensor "));
+  CHECK_THAT(launch(0, {}, to), ContainsSubstring("an address that lies in no tensor"));
+  tensors[0] = to;
+  CHECK(launch(0, tensors, to) ==
+        "argument 0 of a launch has the address of a tensor that is written");
 }
 
 TEST_CASE("a launch must fit a GPU", "[simt]") {

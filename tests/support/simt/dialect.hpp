@@ -20,6 +20,7 @@
 #define PIXMIM_KERNEL(threads) inline void
 #define PIXMIM_DEVICE inline
 #define PIXMIM_UNROLLED
+#define PIXMIM_UNROLLED_TWICE
 #define PIXMIM_ROLLED
 
 namespace pixmim {
@@ -41,6 +42,14 @@ template <class To, class From, simt::Space space>
 simt::Pointer<To, space> reinterpret(const simt::Pointer<From, space>& pointer) {
   static_assert(std::is_const_v<To> || !std::is_const_v<From>, "this would drop a const");
   return {pointer.range(), pointer.address()};
+}
+
+/// One of the tensors that the launch may reach by addresses.
+template <class T>
+Global<T> global_memory(int64 address) {
+  static_assert(std::is_const_v<T>, "what is reached by an address is only read");
+  const auto place = static_cast<std::uintptr_t>(address);
+  return {simt::Grid::current().reached(place), place};
 }
 
 inline int32 thread_index() {
@@ -155,6 +164,9 @@ inline uint32 multiply_high(uint32 a, uint32 b) {
 
 // Compiled with -ffp-contract=off: these round as they say.
 inline float multiply(float a, float b) {
+  return a * b;
+}
+inline double multiply(double a, double b) {
   return a * b;
 }
 inline float add(float a, float b) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -34,9 +35,9 @@ void check_declaration(const Kernel& kernel, int threads) {
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const std::string name = kernel.name.substr(0, kernel.name.find('<'));
   std::smatch declared;
-  TORCH_CHECK(std::regex_search(text, declared,
-                                std::regex("PIXMIM_KERNEL\\((\\w+)\\)\\s+" + name + "\\(")),
-              kernel.name, ": ", kernel.file, " declares no PIXMIM_KERNEL(threads) ", name);
+  TORCH_CHECK(
+      std::regex_search(text, declared, std::regex("PIXMIM_KERNEL\\((\\w+)\\)\\s+" + name + "\\(")),
+      kernel.name, ": ", kernel.file, " declares no PIXMIM_KERNEL(threads) ", name);
   // Else a template parameter.
   if (std::isdigit(static_cast<unsigned char>(*declared[1].first)) == 0) return;
   TORCH_CHECK(threads <= std::stoi(declared[1]), kernel.name, ": launched with ", threads,
@@ -53,11 +54,6 @@ std::uintptr_t address_of(const Argument& argument) {
 class Memories {
  public:
   explicit Memories(c10::ArrayRef<Argument> arguments) : memories_(arguments.size()) {
-    struct Written {
-      std::uintptr_t first;
-      std::uintptr_t last;
-      bool initialized;
-    };
     std::vector<Written> written;
     for (const Argument& argument : arguments) {
       if (!argument.is_written() || argument.extent() == 0) continue;
@@ -95,14 +91,38 @@ class Memories {
         memories_[i].shadow_first = written[w].first;
       }
       ranges_.push_back({first == 0 ? nullptr : &memories_[i], first, last});
+      for (const at::Tensor& tensor : argument.reached()) reach(tensor, i, written);
     }
   }
 
   c10::ArrayRef<Range> ranges() const { return ranges_; }
+  /// What addresses in tables may point to.
+  const std::vector<Range>& reached() const { return reached_; }
 
  private:
+  struct Written {
+    std::uintptr_t first;
+    std::uintptr_t last;
+    bool initialized;
+  };
+
+  void reach(const at::Tensor& tensor, std::size_t argument, const std::vector<Written>& written) {
+    const Argument memory = Argument::reads(tensor);
+    const std::uintptr_t first = address_of(memory);
+    const std::uintptr_t last = first + memory.extent();
+    for (const Written& part : written) {
+      TORCH_CHECK(last <= part.first || part.last <= first, "argument ", argument,
+                  " of a launch has the address of a tensor that is written");
+    }
+    reached_memories_.push_back({"tensor " + std::to_string(reached_.size()) + " of the tables",
+                                 first, memory.extent(), false, nullptr, 0});
+    reached_.push_back({&reached_memories_.back(), first, last});
+  }
+
   std::vector<Memory> memories_;
+  std::deque<Memory> reached_memories_;
   std::vector<Range> ranges_;
+  std::vector<Range> reached_;
   std::vector<std::unique_ptr<Shadow>> shadows_;
 };
 
@@ -149,8 +169,8 @@ void Executor::launch(const Kernel& kernel, const LaunchShape& shape,
   const std::function<void()> thread = compiled.bind(Parameters(arguments, memories.ranges()));
   // Each launch has an order of its own.
   constexpr uint64_t golden_ratio = 0x9E3779B97F4A7C15;
-  Grid grid({kernel.name, shape.blocks, shape.threads, kernel.shared_bytes}, thread,
-            seed_ + golden_ratio * launches_.size());
+  Grid grid({kernel.name, shape.blocks, shape.threads, kernel.shared_bytes, memories.reached()},
+            thread, seed_ + golden_ratio * launches_.size());
   launches_.push_back({kernel.name, shape, kernel.shared_bytes});
   try {
     grid.run();

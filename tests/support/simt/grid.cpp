@@ -263,6 +263,13 @@ void Grid::meet_warp(const char* name, const Site& site, void* operand, WarpOper
   stop();
 }
 
+Range Grid::reached(std::uintptr_t address) {
+  for (const Range& range : shape_.reached) {
+    if (address >= range.first && address < range.last) return range;
+  }
+  fail("takes memory by an address that lies in no tensor of the launch's tables");
+}
+
 Range Grid::shared_memory(int64_t offset, int64_t bytes) {
   if (offset < 0 || bytes < 0 || offset + bytes > static_cast<int64_t>(shape_.shared_bytes)) {
     fail("takes bytes " + number(offset) + " .. " + number(offset + bytes) +

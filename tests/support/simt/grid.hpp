@@ -28,6 +28,8 @@ struct GridShape {
   int64_t blocks;
   int threads;
   std::size_t shared_bytes;
+  /// What threads may find by its address.
+  std::vector<Range> reached;
 };
 
 /// A line of a kernel.
@@ -67,6 +69,7 @@ class Grid {
   void meet_warp(const char* name, const Site& site, void* operand, WarpOperation operation,
                  bool orders_memory);
   Range shared_memory(int64_t offset, int64_t bytes);
+  Range reached(std::uintptr_t address);
   /// Leaves the thread for ever.
   [[noreturn]] void fail(const std::string& what);
   /// The block that had this epoch.

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "pixmim/detail/check.hpp"
+#include "pixmim/detail/crop/cuda_crop.hpp"
+#include "pixmim/detail/crop/cuda_engine.hpp"
 #include "pixmim/detail/crop/engine.hpp"
 #include "pixmim/detail/crop/geometry.hpp"
 #include "pixmim/detail/crop/operators.hpp"
@@ -148,7 +150,7 @@ class Cropper {
   /// Crops one photo into `out` [C,size,size]. On the CPU nothing is allocated.
   void crop(const at::Tensor& photo, const CropGeometry& geometry, const at::Tensor& out) const {
     expect_out(out, {photo.size(2), size_, size_}, photo);
-    if (!out.is_cpu()) return crop_by_operators_into(out, photo, geometry);
+    if (!out.is_cpu()) return crop_on_device({photo}, {geometry}, out.unsqueeze(0));
     if (!has_whole_rows(out)) {
       const at::Tensor rows = empty(photo);
       crop(photo, geometry, rows);
@@ -165,13 +167,7 @@ class Cropper {
             const at::Tensor& out) const {
     const auto count = static_cast<int64_t>(photos.size());
     expect_out(out, {count, photos[0].size(2), size_, size_}, photos[0]);
-    if (!out.is_cpu()) {
-      for (int64_t i = 0; i < count; ++i) {
-        crop_by_operators_into(out.select(0, i), photos[static_cast<std::size_t>(i)],
-                               geometries[static_cast<std::size_t>(i)]);
-      }
-      return;
-    }
+    if (!out.is_cpu()) return crop_on_device(photos, geometries, out);
     if (!has_whole_rows(out)) {
       const at::Tensor rows = empty(photos);
       crop(photos, geometries, rows);
@@ -208,6 +204,17 @@ class Cropper {
 
   /// The engine writes along rows: not into a channels-last tensor.
   bool has_whole_rows(const at::Tensor& out) const { return out.stride(-1) == 1 || size_ == 1; }
+
+  void crop_on_device(const std::vector<at::Tensor>& photos,
+                      const std::vector<CropGeometry>& geometries, const at::Tensor& out) const {
+    if (auto* const launcher = crop_launcher(out.device())) {
+      const PixelValues* const values = normalize_ ? &*values_ : nullptr;
+      if (cuda::crop_photos(*launcher, photos, geometries, values, out)) return;
+    }
+    for (std::size_t i = 0; i < photos.size(); ++i) {
+      crop_by_operators_into(out.select(0, static_cast<int64_t>(i)), photos[i], geometries[i]);
+    }
+  }
 
   void crop_by_operators_into(const at::Tensor& out, const at::Tensor& photo,
                               const CropGeometry& geometry) const {

@@ -32,8 +32,9 @@ inline constexpr ComponentEngine cuda_engines[] = {
     // No run yet: LibTorch's operators serve.
     {Component::Target, Engine::Operators, "target", "operators"},
     {Component::Target, Engine::Fused, "target", "fused"},
-    // There is no kernel.
+    // No run yet.
     {Component::Crop, Engine::Operators, "crop", "operators"},
+    {Component::Crop, Engine::Fused, "crop", "fused"},
     // No run yet.
     {Component::Masking, Engine::Operators, "masking", "operators"},
     {Component::Masking, Engine::Fused, "masking", "fused"},

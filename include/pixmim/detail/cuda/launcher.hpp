@@ -40,6 +40,13 @@ class Argument {
   static Argument reads(const at::Tensor& tensor) {
     return Argument(tensor.defined() ? tensor.const_data_ptr() : nullptr, tensor, Access::Read);
   }
+  /// The same of a table with addresses of elements of `tensors`, which the kernel reads by
+  /// global_memory(). The list must live until launch() returns.
+  static Argument reads(const at::Tensor& table, c10::ArrayRef<at::Tensor> tensors) {
+    Argument argument = reads(table);
+    argument.reached_ = tensors;
+    return argument;
+  }
   /// Memory that the kernel writes, and reads only where it wrote. What it does not write is not
   /// defined afterwards.
   static Argument writes(const at::Tensor& tensor) {
@@ -69,6 +76,8 @@ class Argument {
   std::size_t size() const { return size_; }
   /// Bytes from the tensor's first element to the end of its last one.
   std::size_t extent() const { return extent_; }
+  /// What a table has addresses of.
+  c10::ArrayRef<at::Tensor> reached() const { return reached_; }
 
  private:
   enum class Access { Value, Read, Write, Update };
@@ -89,6 +98,7 @@ class Argument {
   std::size_t size_ = 0;
   std::size_t extent_ = 0;
   Access access_ = Access::Value;
+  c10::ArrayRef<at::Tensor> reached_;
 };
 
 /// Starts kernels on one device, on the stream that is current for it.

@@ -12,6 +12,7 @@
 #define PIXMIM_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define PIXMIM_DEVICE __device__ __forceinline__
 #define PIXMIM_UNROLLED _Pragma("unroll")
+#define PIXMIM_UNROLLED_TWICE _Pragma("unroll 2")
 #define PIXMIM_ROLLED _Pragma("unroll 1")
 
 namespace pixmim {
@@ -34,6 +35,12 @@ using Shared = T*;
 template <class To, class From>
 PIXMIM_DEVICE To* reinterpret(From* pointer) {
   return reinterpret_cast<To*>(pointer);
+}
+
+/// Memory of a tensor whose address stands in a table.
+template <class T>
+PIXMIM_DEVICE Global<T> global_memory(int64 address) {
+  return reinterpret_cast<T*>(address);
 }
 
 // Places. Blocks and threads stand in a row.
@@ -93,6 +100,9 @@ PIXMIM_DEVICE uint32 multiply_high(uint32 a, uint32 b) {
 // -fmad=false as NVRTC is.
 PIXMIM_DEVICE float multiply(float a, float b) {
   return __fmul_rn(a, b);
+}
+PIXMIM_DEVICE double multiply(double a, double b) {
+  return __dmul_rn(a, b);
 }
 PIXMIM_DEVICE float add(float a, float b) {
   return __fadd_rn(a, b);
