@@ -168,7 +168,7 @@ void add_options(CLI::App& app, Options& o) {
   option("clip-grad", o.clip_grad, "Greatest norm of all gradients together; 0: any", training)
       ->check(not_negative);
   option("seed", o.seed, "Of weights, order, crops and masks", training);
-  option("steps", o.steps, "Stop after this many steps; 0: after --epochs", training)
+  option("steps", o.steps, "Length of the run, schedule included, in steps; 0: --epochs", training)
       ->check(not_negative);
   option("seconds", o.seconds,
          "Train for this time: the number of steps follows the speed; 0: no limit", training)

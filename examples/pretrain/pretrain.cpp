@@ -290,11 +290,13 @@ class Trainer {
     const Options published = recipe(options_.recipe);
     if (options_.target == "low-freq" && options_.radius == published.radius &&
         options_.image_size != published.image_size) {
-      std::fprintf(stderr,
-                   "note: --radius %g is meant for %lld pixels; scaled with the side it is %g\n",
-                   published.radius, static_cast<long long>(published.image_size),
-                   published.radius * static_cast<double>(options_.image_size) /
-                       static_cast<double>(published.image_size));
+      std::fprintf(
+          stderr,
+          "note: this run's radius, %g, is meant for images of %lld pixels; --radius %g would "
+          "be in proportion (docs/hosts.md)\n",
+          published.radius, static_cast<long long>(published.image_size),
+          published.radius * static_cast<double>(options_.image_size) /
+              static_cast<double>(published.image_size));
     }
     int64_t parameters = 0;
     for (const auto& parameter : host_->module().parameters()) parameters += parameter.numel();

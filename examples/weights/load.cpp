@@ -136,7 +136,7 @@ LoadReport load_into(torch::nn::Module& module, const Tensors& given, const Load
     });
     TORCH_CHECK(any,
                 "the weights are an encoder alone, and the model has a decoder: load the encoder "
-                "only (encoder_only), and the decoder starts anew");
+                "only (encoder_only; pretrain: --init-encoder-only), and the decoder starts anew");
   }
   std::string problems;
   if (!missing.empty()) problems += "\n  missing in the weights:" + listed(missing);
