@@ -44,16 +44,17 @@ at::Tensor normalize_patches(const at::Tensor& patches);
 /// Dtype:   prediction and target floating, each of its own; mask any but complex; computed in
 ///          float32, or float64 if one of the two is; so is the result.
 /// Units:   whatever the target has; with `norm_pix` deviations of a patch.
-/// Device:  any, one for all three. Nothing synchronises. On the CPU value and gradient are computed
-///          in one pass over the masked patches, with the same bits for any number of threads.
-/// Grad:    differentiable in `prediction`; none flows to the target. On the CPU once: a second
-///          derivative throws.
+/// Device:  any, one for all three. Nothing synchronises. On the CPU, and by the kernels of a GPU where
+///          these are chosen (detail/cuda/default_engines.hpp), value and gradient are computed in one
+///          pass over the masked patches, with the same bits every time.
+/// Grad:    differentiable in `prediction`; none flows to the target. Where one pass gives both, once: a
+///          second derivative throws.
 /// Random:  no.
 /// Throws:  c10::Error if a shape, dtype or device does not fit, or patch_size <= 0.
 /// Source:  MAE models_mae.py forward_loss; mmselfsup losses/mae_loss.py. A mask without a masked
 ///          token gives 0, where the reference divides by zero. A mask may have weights between 0
-///          and 1 (LSMAE). What is not a number in a visible patch: the CPU does not look at it,
-///          where the reference multiplies it by 0 and other devices do too.
+///          and 1 (LSMAE). What is not a number in a visible patch: the CPU and the kernels do not look at
+///          it, where the reference multiplies it by 0, as LibTorch's operators do on other devices.
 /// Example: auto loss = pixmim::masked_pixel_loss(prediction, target, mask,
 ///                                                pixmim::PixelLossOptions(16).norm_pix(true));
 at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tensor& target,

@@ -150,7 +150,7 @@ TEST_CASE("NaN stays in its image on devices", "[low_freq_target]") {
 }
 
 TEST_CASE("a generator names the engine that serves", "[low_freq_target]") {
-  const pixmim::LowFreqTargetGenerator generator(40);
+  const pixmim::LowFreqTargetGenerator generator(8);  // few enough frequencies for any processor
   CHECK(generator.engine(at::zeros({2, 3, 224, 224})) == "basis");
   CHECK(pixmim::LowFreqTargetGenerator(1000).engine(at::zeros({1, 3, 1024, 1024})) == "transforms");
   CHECK_THROWS_AS(generator.engine(at::zeros({3})), c10::Error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA engine of token rows, its kernels run by the executor, against the CPU's.
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <pixmim/detail/masking/cuda_rows.hpp>
 #include <pixmim/masking.hpp>
 
@@ -187,6 +188,41 @@ TEST_CASE("the order of blocks and threads changes no bit", "[masking][kernels]"
     executor.use_seed(seed);
     CHECK(at::equal(cuda::sum_of_masked_rows(executor, full, order), sums));
     expect_moves(executor, full, order);
+  }
+}
+
+TEST_CASE("gradients of any order are those of the CPU", "[masking][kernels]") {
+  auto executor = executor_of(4);
+  const TokenOrder on_cpu = order_of(pixmim::random_mask(3, 20, 0.6));
+  TokenOrder by_kernels = on_cpu;
+  by_kernels.launcher = &executor;
+  const auto tokens = at::randn({3, 20, 5}, at::kDouble);
+  const auto mask_token = at::randn({5}, at::kDouble);
+  const auto weight = at::randn({3, 20, 5}, at::kDouble);
+
+  // restore(square(visible(x)), token), squared: first and second derivatives go through all kernels.
+  const auto derivatives_of = [&](const TokenOrder& order) {
+    const auto x = tokens.clone().requires_grad_(true);
+    const auto token = mask_token.clone().requires_grad_(true);
+    const auto visible =
+        pixmim::detail::differentiable_split(x, order, pixmim::detail::SplitWish::Visible).visible;
+    const auto full = pixmim::detail::differentiable_restore(visible.square(), token, order);
+    auto first = torch::autograd::grad({full.square().mul(weight).sum()}, {x, token}, {},
+                                       /*retain_graph=*/true, /*create_graph=*/true);
+    auto second =
+        torch::autograd::grad({first[0].square().sum() + first[1].square().sum()}, {x, token});
+    first.insert(first.end(), second.begin(), second.end());
+    first.push_back(full.detach());
+    return first;
+  };
+  const auto ours = derivatives_of(by_kernels);
+  const auto theirs = derivatives_of(on_cpu);
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    // In float64; only the sums over rows are added in another order.
+    CHECK(at::allclose(ours[i], theirs[i], 1e-12, 1e-12));
+  }
+  for (const auto* name : {"keep_rows<", "restore_rows<", "sum_masked_rows<", "add_sums<"}) {
+    CHECK(launched(executor, name));
   }
 }
 

@@ -181,6 +181,9 @@ inline float divide(float a, float b) {
 inline float square_root(float a) {
   return std::sqrt(a);
 }
+inline double square_root(double a) {
+  return std::sqrt(a);
+}
 inline float absolute(float a) {
   return std::fabs(a);
 }

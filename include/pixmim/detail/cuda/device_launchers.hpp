@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <limits>
@@ -35,14 +36,21 @@ class DeviceLaunchers {
 
  private:
   struct Place {
-    std::once_flag is_made;
+    std::atomic<bool> is_made{false};
     std::unique_ptr<Launcher> launcher;
     std::string why_none;
   };
 
+  // Not by std::call_once, which may hang after a call that threw (GCC bug 66146).
   Place& place_of(c10::DeviceIndex device) {
     auto& place = places_.at(static_cast<std::size_t>(device));
-    std::call_once(place.is_made, [&] { make(device, place); });
+    if (!place.is_made.load(std::memory_order_acquire)) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!place.is_made.load(std::memory_order_relaxed)) {
+        make(device, place);
+        place.is_made.store(true, std::memory_order_release);
+      }
+    }
     return place;
   }
 
@@ -53,7 +61,9 @@ class DeviceLaunchers {
                        std::to_string(capability / 10) + "." + std::to_string(capability % 10);
       return;
     }
-    std::call_once(is_compiler_made_, [this] { make_compiler(); });
+    if (compiler_ == nullptr && why_no_compiler_.empty()) {
+      make_compiler();
+    }
     if (compiler_ == nullptr) {
       place.why_none = why_no_compiler_;
       return;
@@ -76,7 +86,7 @@ class DeviceLaunchers {
   std::vector<std::string> nvrtc_;
   KernelSources sources_;
   KernelCache cache_;
-  std::once_flag is_compiler_made_;
+  std::mutex mutex_;
   std::shared_ptr<const NvrtcCompiler> compiler_;
   std::string why_no_compiler_;
   std::array<Place, std::numeric_limits<c10::DeviceIndex>::max() + 1> places_;

@@ -14,42 +14,15 @@
 
 #include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/loss/dispatch.hpp"
+#include "pixmim/detail/loss/loss_and_gradient.hpp"
 #include "pixmim/detail/loss/patch_kernels.hpp"
 #include "pixmim/detail/loss/prefetch.hpp"
+#include "pixmim/detail/loss/target_patches.hpp"
 #include "pixmim/detail/parallel.hpp"
 
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
-
-struct LossAndGradient {
-  at::Tensor loss;
-  /// Undefined if none was wanted; float32 for a prediction of float16.
-  at::Tensor gradient;
-};
-
-inline TargetPatches target_patches(const at::Tensor& target, int64_t patch_size) {
-  TargetPatches result = {};
-  result.data = target.const_data_ptr();
-  result.dtype = target.scalar_type();
-  result.image_step = target.stride(0);
-  if (target.dim() == 3) {
-    result.rows = result.channels = result.across = 1;
-    result.columns = target.size(2);
-    result.column_step = target.stride(2);
-    result.down_step = target.stride(1);
-    return result;
-  }
-  result.rows = result.columns = patch_size;
-  result.channels = target.size(1);
-  result.channel_step = target.stride(1);
-  result.row_step = target.stride(2);
-  result.column_step = target.stride(3);
-  result.down_step = patch_size * target.stride(2);
-  result.across_step = patch_size * target.stride(3);
-  result.across = target.size(3) / patch_size;
-  return result;
-}
 
 /// One pass over the masked patches: the sum of their weighted costs, divided by `total` and by the
 /// pixels of a patch, and its gradient.
@@ -161,11 +134,9 @@ inline LossAndGradient pixel_loss_on_cpu(const at::Tensor& prediction, const at:
 
   LossAndGradient result;
   if (with_gradient) {
-    const auto dtype = prediction.scalar_type();
-    result.gradient =
-        empty_in_large_pages(prediction.sizes(), dtype == at::kHalf ? at::kFloat : dtype);
+    result.gradient = empty_in_large_pages(prediction.sizes(), stored_gradient_dtype(prediction));
   }
-  const bool wide = prediction.scalar_type() == at::kDouble || target.scalar_type() == at::kDouble;
+  const bool wide = is_wide(prediction, target);
   const double loss =
       wide
           ? PixelLossPass<double>(predicted, wanted, weights, total, options, result.gradient).run()

@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "pixmim/detail/check.hpp"
+#include "pixmim/detail/cuda/default_engines.hpp"
+#include "pixmim/detail/cuda/launcher_of.hpp"
 #include "pixmim/detail/loss/autograd.inl"
 #include "pixmim/detail/loss/operators.inl"
 #include "pixmim/detail/patch_operators.hpp"
@@ -18,6 +20,16 @@ namespace detail {
 inline void expect_floating(const char* caller, const char* name, const at::Tensor& tensor) {
   TORCH_CHECK_TYPE(has_floating_dtype(tensor), caller, ": expected ", name,
                    " of a floating dtype, got ", tensor.scalar_type());
+}
+
+/// What starts the loss's kernels, where they are chosen and serve; else null.
+inline cuda::Launcher* loss_launcher(const at::Tensor& prediction, const at::Tensor& target) {
+  if (!prediction.is_cuda() || cuda::engine_on_cuda(cuda::Component::Loss) != cuda::Engine::Fused) {
+    return nullptr;
+  }
+  cuda::Launcher* const launcher = cuda::launcher_of(prediction.device());
+  const bool serves = launcher != nullptr && cuda::serves_loss(*launcher, prediction, target);
+  return serves ? launcher : nullptr;
 }
 
 }  // namespace detail
@@ -63,8 +75,9 @@ inline at::Tensor masked_pixel_loss(const at::Tensor& prediction, const at::Tens
   TORCH_CHECK(at::IntArrayRef(cut) == prediction.sizes(), caller,
               ": expected target and prediction of one shape in patches, got ",
               at::IntArrayRef(cut), " and ", prediction.sizes());
-  return prediction.is_cpu()
-             ? detail::differentiable_pixel_loss_on_cpu(prediction, target, mask, options)
+  detail::cuda::Launcher* const launcher = detail::loss_launcher(prediction, target);
+  return prediction.is_cpu() || launcher != nullptr
+             ? detail::differentiable_pixel_loss(prediction, target, mask, options, launcher)
              : detail::pixel_loss_by_operators(prediction, target, mask, options);
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/DeviceGuard.h>
 
+#include "pixmim/detail/loss/loss_and_gradient.hpp"
 #include "pixmim/detail/patch_operators.hpp"
 #include "pixmim/patches.hpp"
 
@@ -17,8 +18,7 @@ inline at::Tensor pixel_loss_by_operators(const at::Tensor& prediction, const at
   const c10::DeviceGuard device_guard(prediction.device());
   at::Tensor patches = target.detach();
   if (patches.dim() == 4) patches = patchify(patches, options.patch_size());
-  const bool wide = prediction.scalar_type() == at::kDouble || target.scalar_type() == at::kDouble;
-  const auto dtype = wide ? at::kDouble : at::kFloat;
+  const auto dtype = is_wide(prediction, target) ? at::kDouble : at::kFloat;
   if (options.norm_pix()) patches = normalize_each_patch(patches);
   const at::Tensor difference = prediction.to(dtype).sub(patches.to(dtype));
   const at::Tensor cost = options.norm() == PixelNorm::L2 ? difference.square() : difference.abs();

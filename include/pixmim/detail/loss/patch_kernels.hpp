@@ -10,31 +10,11 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "pixmim/detail/loss/target_patches.hpp"
+
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
-
-/// Where the values of the target's patches stand; steps in elements. A patch is read in the order
-/// (h, w, c). Patches that are cut already have one row, of D columns of one channel.
-struct TargetPatches {
-  const void* data;
-  c10::ScalarType dtype;
-  /// Of a patch.
-  int64_t rows, columns, channels;
-  int64_t row_step, column_step, channel_step;
-  /// To the next patch, and how many stand beside each other.
-  int64_t image_step, down_step, across_step;
-  int64_t across;
-
-  int64_t offset(int64_t image, int64_t patch) const {
-    return image * image_step + patch / across * down_step + patch % across * across_step;
-  }
-  int64_t pixels() const { return rows * columns * channels; }
-  /// Whether a row of a patch is one piece of memory, in the order wanted.
-  bool rows_are_together() const {
-    return column_step == channels && (channels == 1 || channel_step == 1);
-  }
-};
 
 /// The target's values get `mean` taken away, then `scale` multiplied.
 template <typename Scalar>

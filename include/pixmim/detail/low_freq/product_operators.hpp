@@ -90,7 +90,7 @@ class ProductOperators {
     const at::Tensor coefficients = at::matmul(basis_y_, along_x);
     const at::Tensor waves = coefficients.view({images.size(0), images.size(1), same_.size(0),
                                                 same_.size(1), same_.size(2), same_.size(3)});
-    at::Tensor real = waves * same_;
+    at::Tensor real = waves.mul(same_);
     if (both_swapped_.defined()) real.addcmul_(waves.flip({2, 4}), both_swapped_);
     if (constant.defined()) {
       real.select(5, 0).select(4, 0).select(3, 0).select(2, 0).add_(constant.flatten());
@@ -98,7 +98,7 @@ class ProductOperators {
     FilteredParts parts;
     parts.real = synthesis(real.view(coefficients.sizes()));
     if (rows_swapped_.defined()) {
-      at::Tensor imaginary = waves.flip({2}) * rows_swapped_;
+      at::Tensor imaginary = waves.flip({2}).mul(rows_swapped_);
       imaginary.addcmul_(waves.flip({4}), columns_swapped_);
       parts.imaginary = synthesis(imaginary.view(coefficients.sizes()));
     }

@@ -5,14 +5,13 @@
 #include <c10/core/Device.h>
 
 #include "pixmim/detail/cuda/default_engines.hpp"
-#include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/cuda/launcher_of.hpp"
 
 namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-/// Null where LibTorch's operators serve.
+/// What starts the kernels; null where LibTorch's operators serve. `device` has an index.
 inline cuda::Launcher* masking_launcher(const c10::Device& device) {
   if (!device.is_cuda()) return nullptr;
   if (cuda::engine_on_cuda(cuda::Component::Masking) != cuda::Engine::Fused) return nullptr;

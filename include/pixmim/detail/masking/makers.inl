@@ -16,16 +16,15 @@
 #include "pixmim/detail/check.hpp"
 #include "pixmim/detail/masking/cuda_engine.hpp"
 #include "pixmim/detail/masking/cuda_masks.hpp"
+#if PIXMIM_HAS_KERNELS
+#include "pixmim/detail/masking/cuda_generator.hpp"
+#endif
 #include "pixmim/detail/masking/engine.hpp"
 #include "pixmim/detail/masking/given_masks.hpp"
 #include "pixmim/detail/masking/operators.hpp"
 #include "pixmim/detail/masking/sample_keys.hpp"
 #include "pixmim/detail/masking/upsample.hpp"
 #include "pixmim/detail/random.hpp"
-
-#if PIXMIM_HAS_KERNELS
-#include "pixmim/detail/masking/cuda_generator.hpp"
-#endif
 
 namespace pixmim {
 inline namespace v0 {
@@ -148,7 +147,7 @@ inline SquarePlan square_plan(const std::array<int64_t, 2>& squares, int64_t sca
 template <typename Plan>
 TokenMask masks_from_noise(const at::Tensor& noise, const Plan& plan) {
   if (noise.is_cpu()) return masks_from_noise_on_cpu(noise, plan);
-  auto* const launcher = masking_launcher(noise.device());
+  cuda::Launcher* const launcher = masking_launcher(noise.device());
   if (launcher != nullptr && cuda::noise_fits(noise.scalar_type()) &&
       cuda::masks_fit(*launcher, plan)) {
     return cuda::masks_from_noise(*launcher, noise, plan);
@@ -182,11 +181,14 @@ TokenMask drawn_masks(const char* caller, int64_t batch, const Plan& plan,
     return masks_on_cpu(DrawnOrders(seed, plan.units()), batch, plan);
   }
 #if PIXMIM_HAS_KERNELS
-  auto* const launcher = masking_launcher(device);
-  if (launcher != nullptr && cuda::masks_fit(*launcher, plan)) {
+  if (device.is_cuda()) {
     const at::Device place = with_index(device);
-    const auto state = cuda::advance_generator(generator, place, plan.units());
-    return cuda::drawn_masks(*launcher, state, batch, plan, place);
+    cuda::Launcher* const launcher = masking_launcher(place);
+    if (launcher != nullptr && cuda::masks_fit(*launcher, plan)) {
+      const c10::DeviceGuard device_guard(place);
+      return cuda::drawn_masks(*launcher, cuda::advance_generator(generator, place, plan.units()),
+                               batch, plan, place);
+    }
   }
 #endif
   // float32 whatever the options say: a narrower dtype would make many values equal.

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <vector>
 
+#include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/large_pages.hpp"
 #include "pixmim/detail/parallel.hpp"
 #include "pixmim/detail/simd/instruction_set.hpp"
@@ -29,10 +30,12 @@ namespace pixmim {
 inline namespace v0 {
 namespace detail {
 
-/// The ids of a TokenMask on the CPU, contiguous.
+/// The ids of a TokenMask, contiguous, and who moves rows by them.
 struct TokenOrder {
   at::Tensor ids_keep;
   at::Tensor ids_restore;
+  /// Starts kernels (cuda_rows.hpp), and outlives what autograd keeps; null on the CPU.
+  cuda::Launcher* launcher = nullptr;
 
   int64_t samples() const { return ids_restore.size(0); }
   int64_t tokens() const { return ids_restore.size(1); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `visible`, `restore` and `masked_fill` by engines as functions of autograd. All are linear; each of the
-// first two is the other's transpose, and the third is its own, but for the mask token. So they are each
-// other's gradients, to any order.
+// `visible`, `restore` and `masked_fill` as functions of autograd, by an engine's rows. All are linear; each
+// of the first two is the other's transpose, and the third is its own, but for the mask token. So they are
+// each other's gradients, to any order.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/where.h>
@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "pixmim/detail/masking/cuda_engine.hpp"
 #include "pixmim/detail/masking/cuda_rows.hpp"
 #include "pixmim/detail/masking/rows.hpp"
 
@@ -35,10 +34,11 @@ at::Tensor differentiable_restore(const at::Tensor& visible, const at::Tensor& m
 
 inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, SplitWish wish) {
   SplitTokens result;
-  if (auto* const launcher = masking_launcher(full.device())) {
-    if (wish != SplitWish::HiddenSum) result.visible = cuda::keep_rows(*launcher, full, order);
+  if (order.launcher != nullptr) {
+    cuda::Launcher& launcher = *order.launcher;
+    if (wish != SplitWish::HiddenSum) result.visible = cuda::keep_rows(launcher, full, order);
     if (wish != SplitWish::Visible) {
-      result.hidden_sum = cuda::sum_of_masked_rows(*launcher, full, order);
+      result.hidden_sum = cuda::sum_of_masked_rows(launcher, full, order);
     }
     return result;
   }
@@ -50,22 +50,27 @@ inline SplitTokens split_rows(const at::Tensor& full, const TokenOrder& order, S
 
 inline at::Tensor join_rows(const at::Tensor& visible, const at::Tensor& mask_token,
                             const TokenOrder& order) {
-  if (auto* const launcher = masking_launcher(visible.device())) {
-    return cuda::restore_rows(*launcher, visible, mask_token, order);
-  }
-  return restore_rows(visible, mask_token, order);
+  if (order.launcher == nullptr) return restore_rows(visible, mask_token, order);
+  return cuda::restore_rows(*order.launcher, visible, mask_token, order);
+}
+
+inline void save_order(const TokenOrder& order, torch::autograd::AutogradContext& context) {
+  context.save_for_backward({order.ids_keep, order.ids_restore});
+  context.saved_data["launcher"] =
+      static_cast<int64_t>(reinterpret_cast<std::intptr_t>(order.launcher));
 }
 
 inline TokenOrder saved_order(const torch::autograd::AutogradContext& context) {
   const auto saved = context.get_saved_variables();
-  return {saved[0], saved[1]};
+  const auto launcher = static_cast<std::intptr_t>(context.saved_data.at("launcher").toInt());
+  return {saved[0], saved[1], reinterpret_cast<cuda::Launcher*>(launcher)};
 }
 
 class RestoreTokens : public torch::autograd::Function<RestoreTokens> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& visible,
                             const at::Tensor& mask_token, const TokenOrder& order) {
-    context->save_for_backward({order.ids_keep, order.ids_restore});
+    save_order(order, *context);
     return join_rows(visible, mask_token, order);
   }
 
@@ -85,7 +90,7 @@ class SplitIntoTokens : public torch::autograd::Function<SplitIntoTokens> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const at::Tensor& full, const TokenOrder& order,
                                                 SplitWish wish) {
-    context->save_for_backward({order.ids_keep, order.ids_restore});
+    save_order(order, *context);
     context->saved_data["wish"] = static_cast<int64_t>(wish);
     const SplitTokens split = split_rows(full, order, wish);
     if (wish == SplitWish::Both) return {split.visible, split.hidden_sum};

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "pixmim/detail/check.hpp"
+#include "pixmim/detail/masking/cuda_engine.hpp"
 #include "pixmim/detail/masking/row_operators.hpp"
 #include "pixmim/detail/masking/rows_autograd.inl"
 
@@ -35,13 +36,14 @@ inline void expect_ids(const char* caller, const TokenMask& mask) {
       restore);
 }
 
-/// Else LibTorch's operators serve.
-inline bool has_row_engine(const at::Tensor& tokens) {
-  return tokens.is_cpu() || masking_launcher(tokens.device()) != nullptr;
+inline TokenOrder order_of(const TokenMask& mask) {
+  return {mask.ids_keep.contiguous(), mask.ids_restore.contiguous(),
+          masking_launcher(mask.ids_keep.device())};
 }
 
-inline TokenOrder order_of(const TokenMask& mask) {
-  return {mask.ids_keep.contiguous(), mask.ids_restore.contiguous()};
+/// Whether rows are moved by an engine; else by LibTorch's operators.
+inline bool has_engine(const TokenOrder& order) {
+  return order.ids_keep.is_cpu() || order.launcher != nullptr;
 }
 
 inline void expect_tokens_fit(const char* caller, const at::Tensor& tokens, const TokenMask& mask) {
@@ -76,9 +78,9 @@ inline at::Tensor TokenMask::visible(const at::Tensor& tokens) const {
   constexpr auto caller = "TokenMask::visible";
   detail::expect_ids(caller, *this);
   detail::expect_tokens_fit(caller, tokens, *this);
-  if (!detail::has_row_engine(tokens)) return detail::pick_rows(tokens, ids_keep);
-  return detail::differentiable_split(tokens, detail::order_of(*this), detail::SplitWish::Visible)
-      .visible;
+  const detail::TokenOrder order = detail::order_of(*this);
+  if (!detail::has_engine(order)) return detail::pick_rows(tokens, ids_keep);
+  return detail::differentiable_split(tokens, order, detail::SplitWish::Visible).visible;
 }
 
 inline at::Tensor TokenMask::ids_masked() const {
@@ -93,11 +95,13 @@ inline at::Tensor TokenMask::masked(const at::Tensor& tokens) const {
   detail::expect_ids(caller, *this);
   detail::expect_tokens_fit(caller, tokens, *this);
   const at::Tensor ids = ids_masked();
-  if (!detail::has_row_engine(tokens)) return detail::pick_rows(tokens, ids);
+  detail::cuda::Launcher* const launcher = detail::masking_launcher(ids.device());
+  if (!ids.is_cpu() && launcher == nullptr) return detail::pick_rows(tokens, ids);
   // The masked tokens are the visible ones of the mask that hides the others.
   const int64_t count = ids_restore.size(1);
   const detail::TokenOrder others_first{
-      ids, ids_restore.sub(ids_keep.size(1)).remainder(std::max<int64_t>(count, 1)).contiguous()};
+      ids, ids_restore.sub(ids_keep.size(1)).remainder(std::max<int64_t>(count, 1)).contiguous(),
+      launcher};
   return detail::differentiable_split(tokens, others_first, detail::SplitWish::Visible).visible;
 }
 
@@ -112,11 +116,12 @@ inline at::Tensor TokenMask::restore(const at::Tensor& visible,
               ": expected visible of shape [", samples, ",", kept, ",D], got ", visible.sizes());
   const at::Tensor hidden =
       detail::expect_mask_token(caller, mask_token, ids_keep.device(), visible.size(2));
-  if (!detail::has_row_engine(visible))
+  const detail::TokenOrder order = detail::order_of(*this);
+  if (!detail::has_engine(order)) {
     return detail::restore_by_operators(visible, hidden, ids_restore);
+  }
   const auto dtype = c10::promoteTypes(visible.scalar_type(), mask_token.scalar_type());
-  return detail::differentiable_restore(visible.to(dtype), hidden.to(dtype),
-                                        detail::order_of(*this));
+  return detail::differentiable_restore(visible.to(dtype), hidden.to(dtype), order);
 }
 
 inline at::Tensor TokenMask::masked_fill(const at::Tensor& tokens,

@@ -116,6 +116,9 @@ PIXMIM_DEVICE float divide(float a, float b) {
 PIXMIM_DEVICE float square_root(float a) {
   return __fsqrt_rn(a);
 }
+PIXMIM_DEVICE double square_root(double a) {
+  return __dsqrt_rn(a);
+}
 PIXMIM_DEVICE float absolute(float a) {
   return fabsf(a);
 }
