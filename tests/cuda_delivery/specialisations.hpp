@@ -57,13 +57,6 @@ inline std::vector<Specialisation> specialisations() {
     kernel.shared_bytes = cuda::mask_shared_bytes(8192);
     all.push_back({kernel, 64, 0, 0, {120}});
   }
-  for (auto kernel : cuda::loss_kernels()) {
-    // Of patches of 16x16x3, in double precision; larger ones take no more.
-    if (kernel.name.rfind("masked_loss<", 0) == 0) {
-      kernel.shared_bytes = cuda::LossBlock(16 * 16 * 3 * sizeof(double)).shared_bytes();
-    }
-    all.push_back({kernel, 64, 0, 0, everywhere});
-  }
   for (auto kernel : cuda::crop_kernels()) {
     // 64 registers let a multiprocessor have four blocks.
     all.push_back({kernel, 64, 0, 0, {90}});
@@ -72,6 +65,13 @@ inline std::vector<Specialisation> specialisations() {
     all.push_back({kernel, 64, 0, 0, {80}});
     kernel.shared_bytes = cuda::crop_shared_bytes[1];
     all.push_back({kernel, 64, 0, 0, {120}});
+  }
+  for (auto kernel : cuda::loss_kernels()) {
+    // Of patches of 16x16x3, in double precision; larger ones take no more.
+    if (kernel.name.rfind("masked_loss<", 0) == 0) {
+      kernel.shared_bytes = cuda::LossBlock(16 * 16 * 3 * sizeof(double)).shared_bytes();
+    }
+    all.push_back({kernel, 64, 0, 0, everywhere});
   }
   all.push_back(low_pass("float, float", true, false, 96, 48, large));
   all.push_back(low_pass("float, float", true, true, 400, 200, large));
