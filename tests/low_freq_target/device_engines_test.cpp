@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "low_freq_target/asymmetric_filters.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 #include "support/slow_target.hpp"
@@ -17,21 +18,6 @@ namespace {
 using pixmim::detail::ChannelStatistics;
 using pixmim::detail::DeviceTarget;
 using support::largest_difference;
-
-/// Even under no change of sign.
-struct Lopsided {
-  double gain(double fy, double fx) const { return 0.5 + 0.05 * fy - 0.03 * fx; }
-};
-struct LopsidedMagnitude : Lopsided {
-  static constexpr bool takes_magnitude = true;
-};
-struct EvenInX {
-  static constexpr bool takes_magnitude = true;
-  double gain(double fy, double fx) const { return 0.7 + 0.1 * fy + 0.02 * fx * fx; }
-};
-struct Tilted {
-  double gain(double fy, double fx) const { return std::exp(-0.02 * std::pow(fy + 2 * fx, 2)); }
-};
 
 const std::vector<double> no_values;
 const ChannelStatistics no_statistics = {no_values, no_values};

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "low_freq_target/asymmetric_filters.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 #include "support/slow_target.hpp"
@@ -19,24 +20,6 @@ namespace {
 using pixmim::detail::BasisEngine;
 using pixmim::detail::FftEngine;
 using support::largest_difference;
-
-/// Even under no change of sign.
-struct Lopsided {
-  double gain(double fy, double fx) const { return 0.5 + 0.05 * fy - 0.03 * fx; }
-};
-/// The same with an imaginary part.
-struct LopsidedMagnitude : Lopsided {
-  static constexpr bool takes_magnitude = true;
-};
-/// Even in y and in x alone, and neither in both.
-struct EvenInX {
-  static constexpr bool takes_magnitude = true;
-  double gain(double fy, double fx) const { return 0.7 + 0.1 * fy + 0.02 * fx * fx; }
-};
-/// Even under f -> -f only.
-struct Tilted {
-  double gain(double fy, double fx) const { return std::exp(-0.02 * std::pow(fy + 2 * fx, 2)); }
-};
 
 at::Tensor random_images(at::IntArrayRef shape) {
   auto generator = at::detail::createCPUGenerator(11);

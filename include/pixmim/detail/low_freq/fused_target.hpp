@@ -194,15 +194,13 @@ class FusedTarget {
       for (int64_t column = 0; column < 2 * waves_; ++column) {
         const int64_t x = column % waves_;
         if (x > highest_x) continue;
-        const WaveGains waves = gain.waves(y, x);
-        const bool sine_y = row >= waves_;
-        const bool sine_x = column >= waves_;
+        const WaveGains waves = gain.waves(y, x).of(row >= waves_, column >= waves_);
         auto* const value = values + (row * 2 * waves_ + column) * numbers;
         value[0] = static_cast<float>(scale * waves.same);
         if (!magnitude_) continue;
-        value[1] = static_cast<float>(scale * (sine_y == sine_x ? 1 : -1) * waves.both_swapped);
-        value[2] = static_cast<float>(scale * (sine_y ? -1 : 1) * waves.rows_swapped);
-        value[3] = static_cast<float>(scale * (sine_x ? -1 : 1) * waves.columns_swapped);
+        value[1] = static_cast<float>(scale * waves.both_swapped);
+        value[2] = static_cast<float>(scale * waves.rows_swapped);
+        value[3] = static_cast<float>(scale * waves.columns_swapped);
       }
     }
     return table;

@@ -62,12 +62,12 @@ class ProductOperators {
       for (int64_t y = 0; y <= highest_y; ++y) {
         for (const bool sine_x : {false, true}) {
           for (int64_t x = 0; x <= highest_x; ++x, ++value) {
-            const WaveGains waves = gain.waves(y, x);
+            const WaveGains waves = gain.waves(y, x).of(sine_y, sine_x);
             const double norm = of_axis(y, gain.height()) * of_axis(x, gain.width());
             value[0] = norm * waves.same;
-            value[count] = norm * (sine_y == sine_x ? waves.both_swapped : -waves.both_swapped);
-            value[2 * count] = norm * (sine_y ? -waves.rows_swapped : waves.rows_swapped);
-            value[3 * count] = norm * (sine_x ? -waves.columns_swapped : waves.columns_swapped);
+            value[count] = norm * waves.both_swapped;
+            value[2 * count] = norm * waves.rows_swapped;
+            value[3 * count] = norm * waves.columns_swapped;
           }
         }
       }

@@ -25,6 +25,11 @@ struct WaveGains {
   double rows_swapped;     ///< of the wave with cos and sin swapped in y, in the imaginary part
   double columns_swapped;  ///< of the wave with cos and sin swapped in x, in the imaginary part
 
+  /// The gains of another wave of the result: sine or cosine in y and in x.
+  WaveGains of(bool sine_y, bool sine_x) const {
+    return {same, sine_y == sine_x ? both_swapped : -both_swapped,
+            sine_y ? -rows_swapped : rows_swapped, sine_x ? -columns_swapped : columns_swapped};
+  }
   double largest() const {
     return std::max({std::abs(same), std::abs(both_swapped), std::abs(rows_swapped),
                      std::abs(columns_swapped)});

@@ -187,11 +187,9 @@ struct BasisPlan {
             const WaveGains waves = gain.waves(ky, kx);
             if (waves.largest() <= negligible * gain.largest()) continue;
             needed_here = std::max(needed_here, j + 1);
-            const bool alike = in_y.wave_sine == in_x.wave_sine;
-            const double values[] = {
-                waves.same, alike ? waves.both_swapped : -waves.both_swapped,
-                in_y.wave_sine ? -waves.rows_swapped : waves.rows_swapped,
-                in_x.wave_sine ? -waves.columns_swapped : waves.columns_swapped};
+            const WaveGains here = waves.of(in_y.wave_sine, in_x.wave_sine);
+            const double values[] = {here.same, here.both_swapped, here.rows_swapped,
+                                     here.columns_swapped};
             const int64_t place = (row_start[sy] + i) * columns + column_start[sx] + j;
             for (std::size_t table = 0; table < tables.size(); ++table) {
               const double value = values[table] * norm(ky, y.size) * norm(kx, x.size);
