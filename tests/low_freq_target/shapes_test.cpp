@@ -92,19 +92,3 @@ TEST_CASE("a generator serves many sizes", "[low_freq_target]") {
     }
   }
 }
-
-TEST_CASE("CUDA gives the target of the CPU", "[low_freq_target][cuda]") {
-  if (!at::hasCUDA()) {
-    WARN("skipped: no CUDA device");
-    return;
-  }
-  for (const auto dtype : {at::kHalf, at::kBFloat16, at::kFloat, at::kDouble}) {
-    const auto images = at::randn({2, 3, 224, 224}).to(dtype);
-    const double tolerance = dtype == at::kBFloat16 ? 4e-2 : dtype == at::kHalf ? 5e-3 : 1e-5;
-    const auto on_gpu = images.to(at::kCUDA);
-    CHECK(largest_difference(pixmim::low_freq_target(on_gpu, 40).cpu(),
-                             pixmim::low_freq_target(images, 40)) <= tolerance);
-    CHECK(largest_difference(pixmim::low_freq_target(on_gpu, pixmim::Circle{40}).cpu(),
-                             pixmim::low_freq_target(images, pixmim::Circle{40})) <= tolerance);
-  }
-}

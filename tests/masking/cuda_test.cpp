@@ -8,16 +8,12 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/cuda/gpu.hpp"
 #include "support/errors.hpp"
 
-namespace {
+using support::no_gpu;
 
-/// Says so if there is no GPU.
-bool no_gpu() {
-  if (at::hasCUDA()) return false;
-  WARN("skipped: no CUDA device");
-  return true;
-}
+namespace {
 
 void expect_same(const pixmim::TokenMask& on_gpu, const pixmim::TokenMask& on_cpu) {
   CHECK(on_gpu.mask.is_cuda());
@@ -140,3 +136,22 @@ TEST_CASE("a generator of another GPU than the mask's is named", "[masking][cuda
       support::error_of([&] { pixmim::random_mask(2, 16, 0.5, at::Device(at::kCUDA, 1), first); }),
       ContainsSubstring("on the device of the mask, cuda:1, got one on cuda:0"));
 }
+
+#ifdef PIXMIM_HAS_CUDA
+TEST_CASE("a CUDA graph captures masks and rows", "[masking][cuda]") {
+  if (no_gpu()) return;
+  const auto tokens = at::randn({8, 196, 64}, at::kCUDA);
+  const auto draw_and_keep = [&] {
+    return pixmim::random_mask(8, 196, 0.75, at::kCUDA).visible(tokens);
+  };
+  draw_and_keep();
+  support::CapturedCall captured(draw_and_keep);
+  const auto first = captured.replay().clone();
+  // Rows of the tokens, others each time.
+  CHECK(first.sizes() == at::IntArrayRef({8, 49, 64}));
+  for (int64_t sample = 0; sample < 8; ++sample) {
+    CHECK(at::cdist(first[sample], tokens[sample]).amin(1).max().item<double>() < 1e-2);
+  }
+  CHECK(!at::equal(captured.replay(), first));
+}
+#endif

@@ -6,23 +6,14 @@
 #include <pixmim/patches.hpp>
 
 #include "support/catch.hpp"
+#include "support/cuda/gpu.hpp"
 #include "support/errors.hpp"
 #include "support/golden.hpp"
 
 using pixmim::masked_pixel_loss;
 using pixmim::PixelLossOptions;
 using pixmim::PixelNorm;
-
-namespace {
-
-/// Says so if there is no GPU.
-bool no_gpu() {
-  if (at::hasCUDA()) return false;
-  WARN("skipped: no CUDA device");
-  return true;
-}
-
-}  // namespace
+using support::no_gpu;
 
 TEST_CASE("patches on a GPU are those of the CPU", "[patches_and_loss][cuda]") {
   if (no_gpu()) return;
@@ -89,3 +80,21 @@ TEST_CASE("targets and masks left on the CPU are named", "[patches_and_loss][cud
       support::error_of([&] { masked_pixel_loss(prediction, target.to(at::kCUDA), mask, 2); }),
       ContainsSubstring("expected mask on the device of prediction, cuda:0, got cpu"));
 }
+
+#ifdef PIXMIM_HAS_CUDA
+TEST_CASE("a CUDA graph captures the loss", "[patches_and_loss][cuda]") {
+  if (no_gpu()) return;
+  const auto prediction = at::randn({4, 16, 768}, at::kCUDA);
+  const auto target = at::randn({4, 3, 64, 64}, at::kCUDA);
+  const auto mask = pixmim::random_mask(4, 16, 0.75, at::kCUDA).mask;
+  const auto call = [&] {
+    return masked_pixel_loss(prediction, target, mask, PixelLossOptions(16).norm_pix(true));
+  };
+  call();
+  support::CapturedCall captured(call);
+  for (int round = 0; round < 2; ++round) {
+    prediction.normal_();
+    CHECK(at::equal(captured.replay(), call()));
+  }
+}
+#endif

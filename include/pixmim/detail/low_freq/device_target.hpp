@@ -119,6 +119,8 @@ class DeviceTarget {
       fused_->prepare(images.scalar_type());
     } else if (cufft_.has_value()) {
       cufft_->prepare(images);
+    } else if (images.numel() > 0) {
+      filter(images, at::kFloat);  // LibTorch makes its own plans and handles when they are needed
     }
   }
 
