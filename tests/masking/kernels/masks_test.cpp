@@ -159,24 +159,22 @@ TEST_CASE("blocks and squares are masked as on the CPU", "[masking][kernels]") {
 }
 
 TEST_CASE("drawn masks are those of Philox's numbers", "[masking][kernels]") {
-  for (const uint64_t seed : {uint64_t{0}, uint64_t{0x123456789abcdef0}}) {
+  const auto expect_drawn = [](uint64_t seed, uint32_t epoch, int64_t samples, const auto& plan) {
+    auto executor = executor_of(seed + epoch);
+    expect_same(cuda::drawn_masks(executor, state_of(seed, epoch), samples, plan, at::kCPU),
+                pixmim::detail::masks_from_noise_on_cpu(
+                    drawn_noise(seed, epoch, samples, plan.units()), plan));
+  };
+  constexpr uint64_t seeds[] = {0, 0x123456789abcdef0, ~uint64_t{0}};
+  for (const uint64_t seed : seeds) {
     for (const uint32_t epoch : {0U, 7U}) {
-      auto executor = executor_of(seed + epoch);
-      const auto state = state_of(seed, epoch);
-      const TokenPlan tokens{197, 49};
-      expect_same(
-          cuda::drawn_masks(executor, state, 3, tokens, at::kCPU),
-          pixmim::detail::masks_from_noise_on_cpu(drawn_noise(seed, epoch, 3, 197), tokens));
-      const BlockPlan blocks{7, 7, 2, BlockWalk::RowByRow, 12};
-      expect_same(cuda::drawn_masks(executor, state, 3, blocks, at::kCPU),
-                  pixmim::detail::masks_from_noise_on_cpu(
-                      drawn_noise(seed, epoch, 3, blocks.units()), blocks));
-      const SquarePlan squares{6, 6, 2, 22};
-      expect_same(cuda::drawn_masks(executor, state, 3, squares, at::kCPU),
-                  pixmim::detail::masks_from_noise_on_cpu(
-                      drawn_noise(seed, epoch, 3, squares.units()), squares));
+      expect_drawn(seed, epoch, 5, TokenPlan{197, 49});
+      expect_drawn(seed, epoch, 3, BlockPlan{7, 7, 2, BlockWalk::RowByRow, 12});
+      expect_drawn(seed, epoch, 3, SquarePlan{6, 6, 2, 22});
     }
   }
+  // More than the threads of a block draw at once.
+  expect_drawn(1, 2, 1, TokenPlan{4101, 1000});
   CHECK(cuda::philox_increment(1) == 4);
   CHECK(cuda::philox_increment(196) == 196);
   CHECK(cuda::philox_increment(197) == 200);

@@ -32,8 +32,8 @@ PIXMIM_DEVICE int32 padded_count(int32 count) {
   return padded;
 }
 
-/// Sorts `count` entries, a power of two, by Batcher's bitonic network; all threads of the block take
-/// part, and find the entries sorted.
+/// Sorts `count` entries, a power of two from 64 on, by Batcher's bitonic network; all threads of the block
+/// take part, and find the entries sorted.
 PIXMIM_DEVICE void sort_entries(Shared<uint64> entries, int32 count) {
   // Steps of up to 32 stay within the 64 entries of a warp, so that a warp need not wait for others.
   constexpr int32 widest_of_warp = 32;
@@ -59,7 +59,6 @@ PIXMIM_DEVICE void sort_entries(Shared<uint64> entries, int32 count) {
       }
     }
   }
-  synchronize_block();
 }
 
 // From ranks of units to what orders the tokens.
@@ -67,10 +66,6 @@ PIXMIM_DEVICE void sort_entries(Shared<uint64> entries, int32 count) {
 /// Units are tokens (MAE).
 struct TokenUnits {
   static constexpr bool tokens_are_units = true;
-  static PIXMIM_DEVICE uint32 key(int32 /*rank*/, int32 /*y*/, int32 /*x*/,
-                                  const MaskPlan& /*plan*/) {
-    return 0;
-  }
 };
 /// The first tokens on the way through all blocks stay (LSMAE, Hiera).
 struct BlockUnits {
@@ -122,7 +117,7 @@ PIXMIM_DEVICE void write_mask(const MaskMemory& memory, const MaskPlan& plan, Gl
   pad_entries(memory.entries, plan.units);
   sort_entries(memory.entries, padded_count(plan.units));
   write_places(memory, plan.units);
-  if (!Units::tokens_are_units) {
+  if constexpr (!Units::tokens_are_units) {
     const int32 blocks_w = (plan.grid_w + plan.block - 1) / plan.block;
     for (int32 token = thread_index(); token < plan.tokens; token += threads_a_block()) {
       const int32 y = token / plan.grid_w;
@@ -159,7 +154,7 @@ masks_of_noise(Global<const Element> noise, int64 sample_step, int64 step, MaskP
 struct PhiloxBlock {
   uint32 words[4];
 };
-PIXMIM_DEVICE PhiloxBlock philox_block(uint64 seed, uint64 stream, uint64 counter) {
+PIXMIM_DEVICE PhiloxBlock philox_block(uint64 seed, uint32 stream, uint64 counter) {
   constexpr uint32 factor_0 = 0xD2511F53;
   constexpr uint32 factor_1 = 0xCD9E8D57;
   constexpr uint32 key_step_0 = 0x9E3779B9;
@@ -169,8 +164,8 @@ PIXMIM_DEVICE PhiloxBlock philox_block(uint64 seed, uint64 stream, uint64 counte
   uint32 key_1 = static_cast<uint32>(seed >> 32);
   uint32 w0 = static_cast<uint32>(counter & 0xffffffffu);
   uint32 w1 = static_cast<uint32>(counter >> 32);
-  uint32 w2 = static_cast<uint32>(stream & 0xffffffffu);
-  uint32 w3 = static_cast<uint32>(stream >> 32);
+  uint32 w2 = stream;
+  uint32 w3 = 0;
   for (int32 round = 0; round < rounds; ++round) {
     const uint32 high_0 = multiply_high(w0, factor_0);
     const uint32 high_1 = multiply_high(w2, factor_1);
@@ -196,7 +191,7 @@ draw_masks(uint64 seed, uint64 offset, Global<const uint64> seeds, Global<const 
   const MaskMemory memory = mask_memory(plan);
   if (seeds) seed = seeds[0];
   if (offsets) offset += offsets[0];
-  const uint64 stream = static_cast<uint64>(block_index());
+  const uint32 stream = static_cast<uint32>(block_index());
   for (int32 first = 4 * thread_index(); first < plan.units; first += 4 * threads_a_block()) {
     const uint64 counter = offset / 4 + static_cast<uint64>(first / 4);
     const PhiloxBlock block = philox_block(seed, stream, counter);
