@@ -8,12 +8,14 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
+#include <c10/util/SmallVector.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <vector>
@@ -68,37 +70,50 @@ class FusedTarget {
     of_bytes_ = epilogues(statistics, true, gain.at(0, 0), gain_scale).to(device);
   }
 
-  /// The specialisation for images of `dtype`.
-  cuda::Kernel kernel(c10::ScalarType dtype) const {
-    const bool exact = is_exact(dtype);
-    const std::string output = dtype == at::kByte ? "float" : element(dtype);
-    cuda::Kernel kernel;
-    kernel.file = "low_pass.cuh";
-    kernel.name = "low_pass<" + std::to_string(height_) + ", " + std::to_string(width_) + ", " +
-                  std::to_string(waves_) + ", " + element(dtype) + ", " + output + ", " +
-                  (exact ? "true" : "false") + ", " + (magnitude_ ? "true" : "false") + ">";
-    kernel.shared_bytes = static_cast<std::size_t>(shape(exact).shared_bytes);
-    return kernel;
-  }
+  /// Compiles what filter() launches for images of `dtype`.
   void prepare(c10::ScalarType dtype) const { launcher_->prepare(kernel(dtype)); }
+  /// Compiles what patches() launches.
+  void prepare(c10::ScalarType dtype, int64_t patch_size, bool norm_pix) const {
+    launcher_->prepare(patch_kernel(dtype, patch_size, norm_pix));
+    if (norm_pix) launcher_->prepare(normalization_kernel(dtype));
+  }
 
   /// `images` [N,C,H,W], contiguous and not empty.
   at::Tensor filter(const at::Tensor& images) const {
     const auto dtype = images.scalar_type();
-    const at::Tensor pixels = is_aligned(images) ? images : images.clone();
-    const at::Tensor target =
-        at::empty(images.sizes(), images.options().dtype(dtype == at::kByte ? at::kFloat : dtype));
-    const at::Tensor& epilogues = dtype == at::kByte ? of_bytes_ : of_pixels_;
-    const int64_t channels = images.size(0) * images.size(1);
-    const cuda::Kernel specialisation = kernel(dtype);
+    const at::Tensor target = at::empty(images.sizes(), images.options().dtype(target_of(dtype)));
+    launch(kernel(dtype), images, target, {});
+    return target;
+  }
+
+  /// The same in patches [N,L,p*p*C], zero where `masked` [N,L] (contiguous bool, or undefined) is
+  /// false. Normalised ones are computed as those of float32 images are: to divide by a small deviation
+  /// magnifies errors.
+  at::Tensor patches(const at::Tensor& images, int64_t patch_size, bool norm_pix,
+                     const at::Tensor& masked) const {
     using cuda::Argument;
+    const auto dtype = images.scalar_type();
+    const int64_t channels = images.size(1);
+    const int64_t tokens = height_ / patch_size * (width_ / patch_size);
+    const int64_t pixels = patch_size * patch_size * channels;
+    const auto empty = [&](c10::ScalarType of) {
+      return at::empty({images.size(0), tokens, pixels}, images.options().dtype(of));
+    };
+    const at::Tensor target = empty(target_of(dtype));
+    const bool in_place = !norm_pix || target.scalar_type() == at::kFloat;
+    const at::Tensor filtered = in_place ? target : empty(at::kFloat);
+    const Argument mask = Argument::reads(masked);
+    const Argument has_mask = Argument::value(masked.defined() ? 1 : 0);
+    launch(patch_kernel(dtype, patch_size, norm_pix), images, filtered,
+           {Argument::value(static_cast<int>(channels)), mask, has_mask});
+    if (!norm_pix) return target;
+    const int64_t count = images.size(0) * tokens;
     launcher_->launch(
-        specialisation,
-        {std::min(channels, launcher_->multiprocessors()), shape(is_exact(dtype)).threads},
-        {Argument::reads(pixels), Argument::writes(target),
-         Argument::value(static_cast<long long>(channels)), Argument::reads(basis_y_),
-         Argument::reads(basis_x_), Argument::reads(gains_), Argument::reads(epilogues),
-         Argument::value(static_cast<int>(epilogues.size(0)))});
+        normalization_kernel(dtype),
+        {(count + normalized_by_block - 1) / normalized_by_block, 32 * normalized_by_block},
+        {Argument::reads(filtered), in_place ? Argument::updates(target) : Argument::writes(target),
+         Argument::value(static_cast<long long>(count)), Argument::value(static_cast<int>(pixels)),
+         mask, has_mask});
     return target;
   }
 
@@ -113,6 +128,8 @@ class FusedTarget {
   // Of threads, and of registers.
   static constexpr int64_t largest_side = 1024;
   static constexpr int most_waves = 64;
+  /// A warp a patch.
+  static constexpr int normalized_by_block = 8;
 
   static bool is_exact(c10::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kByte; }
   static std::string element(c10::ScalarType dtype) {
@@ -126,6 +143,56 @@ class FusedTarget {
       default:
         return "float";
     }
+  }
+
+  static c10::ScalarType target_of(c10::ScalarType images) {
+    return images == at::kByte ? at::kFloat : images;
+  }
+
+  /// The specialisations for images of `dtype`.
+  cuda::Kernel kernel(c10::ScalarType dtype) const {
+    return low_pass("low_pass", dtype, target_of(dtype), is_exact(dtype), "");
+  }
+  cuda::Kernel patch_kernel(c10::ScalarType dtype, int64_t patch_size, bool norm_pix) const {
+    return low_pass("low_pass_patches", dtype, norm_pix ? at::kFloat : target_of(dtype),
+                    norm_pix || is_exact(dtype), ", " + std::to_string(patch_size));
+  }
+  cuda::Kernel low_pass(const std::string& name, c10::ScalarType input, c10::ScalarType output,
+                        bool exact, const std::string& more) const {
+    cuda::Kernel kernel;
+    kernel.file = "low_pass.cuh";
+    kernel.name = name + "<" + std::to_string(height_) + ", " + std::to_string(width_) + ", " +
+                  std::to_string(waves_) + ", " + element(input) + ", " + element(output) + ", " +
+                  (exact ? "true" : "false") + ", " + (magnitude_ ? "true" : "false") + more + ">";
+    kernel.shared_bytes = static_cast<std::size_t>(shape(exact).shared_bytes);
+    return kernel;
+  }
+  static cuda::Kernel normalization_kernel(c10::ScalarType images) {
+    cuda::Kernel kernel;
+    kernel.file = "normalize_patches.cuh";
+    kernel.name = "normalize_patches<" + element(target_of(images)) + ">";
+    return kernel;
+  }
+
+  /// Of a kernel of low_pass.cuh; `more` are its last arguments.
+  void launch(const cuda::Kernel& kernel, const at::Tensor& images, const at::Tensor& target,
+              std::initializer_list<cuda::Argument> more) const {
+    using cuda::Argument;
+    const at::Tensor pixels = is_aligned(images) ? images : images.clone();
+    const at::Tensor& epilogues = images.scalar_type() == at::kByte ? of_bytes_ : of_pixels_;
+    const int64_t channels = images.size(0) * images.size(1);
+    c10::SmallVector<Argument, 11> arguments = {
+        Argument::reads(pixels),
+        Argument::writes(target),
+        Argument::value(static_cast<long long>(channels)),
+        Argument::reads(basis_y_),
+        Argument::reads(basis_x_),
+        Argument::reads(gains_),
+        Argument::reads(epilogues),
+        Argument::value(static_cast<int>(epilogues.size(0)))};
+    arguments.append(more.begin(), more.end());
+    launcher_->launch(
+        kernel, {std::min(channels, launcher_->multiprocessors()), shape(true).threads}, arguments);
   }
 
   static int waves_of(const SpectralGain& gain) {
