@@ -6,7 +6,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${PIXMIM_BUILD:-$project/build}
 build_packages=(g++ cmake ninja-build pkg-config python3 python3-venv
   catch2 libbenchmark-dev libcli11-dev libturbojpeg0-dev libspng-dev libarchive-dev libminizip-dev
-  nlohmann-json3-dev)
+  nlohmann-json3-dev libfftw3-dev)
 
 fail() {
   echo "error: $*" >&2

@@ -107,8 +107,8 @@ class BasicLowFreqTargetGenerator {
   at::Tensor patches(const at::Tensor& images, const TargetPatchesOptions& options,
                      const at::Tensor& mask = {}) const;
 
-  /// Makes what the first call for images of this size, dtype and device would make: tables, and on CUDA
-  /// compiled kernels. A CUDA graph can capture the calls after it.
+  /// Makes what the first call for images of this shape, dtype and device would make: tables, and on CUDA
+  /// compiled kernels and plans. A CUDA graph can capture the calls after it.
   ///
   /// Throws:  c10::Error as a call does.
   /// Example: generator.prepare(images);
@@ -124,7 +124,8 @@ class BasicLowFreqTargetGenerator {
 
   /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
   /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis),
-  /// "transforms" (torch::fft) or "fused" (one kernel). Makes the tables of their size, as a call does.
+  /// "transforms" (torch::fft), "fused" (one kernel) or "cufft" (plans of the filter's own). Makes the
+  /// tables of their size, as a call does.
   ///
   /// Throws:  c10::Error as a call does.
   /// Example: std::cout << generator.engine(images);

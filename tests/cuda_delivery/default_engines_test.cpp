@@ -25,6 +25,8 @@ TEST_CASE("LibTorch's operators serve, since nothing else has run on a GPU", "[c
 TEST_CASE("an engine is chosen for all components that have it, or for one", "[cuda_delivery]") {
   CHECK(chosen_engine(Component::Target, "fused") == Engine::Fused);
   CHECK(chosen_engine(Component::Loss, "fused") == Engine::Fused);
+  CHECK(chosen_engine(Component::Target, "fused,cufft") == Engine::Cufft);
+  CHECK(chosen_engine(Component::Loss, "fused,cufft") == Engine::Fused);
   CHECK(chosen_engine(Component::Target, "fused,target=operators") == Engine::Operators);
   CHECK(chosen_engine(Component::Loss, "fused,target=operators") == Engine::Fused);
   CHECK(chosen_engine(Component::Crop, "fused") == Engine::Fused);
@@ -33,7 +35,8 @@ TEST_CASE("an engine is chosen for all components that have it, or for one", "[c
 }
 
 TEST_CASE("an engine that there is not is an error that lists those there are", "[cuda_delivery]") {
-  for (const char* bad : {"fussed", "crop=fast", "fused,,", "images=fused", "target="}) {
+  for (const char* bad :
+       {"fussed", "crop=fast", "fused,,", "images=fused", "target=", "loss=cufft"}) {
     const auto error = support::error_of([&] { chosen_engine(Component::Loss, bad); });
     CAPTURE(bad);
     CHECK_THAT(error, ContainsSubstring("PIXMIM_CUDA_ENGINES: expected words of"));

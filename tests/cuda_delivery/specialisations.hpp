@@ -11,6 +11,7 @@
 #include "pixmim/detail/crop/cuda_crop.hpp"
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
+#include "pixmim/detail/low_freq/cufft_target.hpp"
 #include "pixmim/detail/masking/cuda_masks.hpp"
 #include "pixmim/detail/masking/cuda_rows.hpp"
 #include "pixmim/loss.hpp"
@@ -67,6 +68,10 @@ inline std::vector<Specialisation> specialisations() {
     all.push_back({kernel, 64, 0, 0, {80}});
     kernel.shared_bytes = cuda::crop_shared_bytes[1];
     all.push_back({kernel, 64, 0, 0, {120}});
+  }
+  for (const auto& kernel : pixmim::detail::CufftTarget::kernels()) {
+    // 40 registers let a multiprocessor have six blocks.
+    all.push_back({kernel, 40, 0, 0, everywhere});
   }
   for (auto kernel : cuda::loss_kernels()) {
     // Of patches of 16x16x3, in double precision; larger ones take no more.

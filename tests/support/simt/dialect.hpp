@@ -187,6 +187,9 @@ inline double square_root(double a) {
 inline float absolute(float a) {
   return std::fabs(a);
 }
+inline double absolute(double a) {
+  return std::fabs(a);
+}
 inline float larger(float a, float b) {
   return std::fmax(a, b);
 }

@@ -17,6 +17,7 @@ enum class Component { Target, Crop, Masking, Loss };
 enum class Engine {
   Operators,  ///< LibTorch's operators
   Fused,      ///< kernels of our own
+  Cufft,      ///< plans of cuFFT, and kernels between them
 };
 
 struct ComponentEngine {
@@ -32,6 +33,7 @@ inline constexpr ComponentEngine cuda_engines[] = {
     // No run yet: LibTorch's operators serve.
     {Component::Target, Engine::Operators, "target", "operators"},
     {Component::Target, Engine::Fused, "target", "fused"},
+    {Component::Target, Engine::Cufft, "target", "cufft"},
     // No run yet.
     {Component::Crop, Engine::Operators, "crop", "operators"},
     {Component::Crop, Engine::Fused, "crop", "fused"},

@@ -21,8 +21,11 @@
 
 #include "pixmim/detail/cuda/default_engines.hpp"
 #include "pixmim/detail/cuda/launcher_of.hpp"
+#include "pixmim/detail/cuda/transforms_of.hpp"
 #include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/channel_statistics.hpp"
+#include "pixmim/detail/low_freq/cufft_target.hpp"
+#include "pixmim/detail/low_freq/epilogue_table.hpp"
 #include "pixmim/detail/low_freq/filtered_parts.hpp"
 #include "pixmim/detail/low_freq/fused_target.hpp"
 #include "pixmim/detail/low_freq/product_operators.hpp"
@@ -75,8 +78,15 @@ class DeviceTarget {
                c10::Device device)
       : DeviceTarget(gain, statistics, dtype, device, products_are_faster(gain, dtype)) {
     if (!device.is_cuda()) return;
-    if (cuda::engine_on_cuda(cuda::Component::Target) != cuda::Engine::Fused) return;
-    if (auto* launcher = cuda::launcher_of(device)) use_kernels(gain, statistics, *launcher);
+    const auto engine = cuda::engine_on_cuda(cuda::Component::Target);
+    if (engine == cuda::Engine::Operators) return;
+    auto* const launcher = cuda::launcher_of(device);
+    if (launcher == nullptr) return;
+    if (engine == cuda::Engine::Fused) {
+      use_kernels(gain, statistics, *launcher);
+    } else if (auto* const transforms = cuda::transforms_of(device)) {
+      use_transforms(gain, statistics, *launcher, *transforms);
+    }
   }
 
   DeviceTarget(const SpectralGain& gain, const ChannelStatistics& statistics, c10::ScalarType dtype,
@@ -99,14 +109,26 @@ class DeviceTarget {
     if (!fused_dtypes_.empty()) fused_.emplace(gain, statistics, device_, launcher);
   }
 
+  /// Takes cuFFT where it serves.
+  void use_transforms(const SpectralGain& gain, const ChannelStatistics& statistics,
+                      cuda::Launcher& launcher, cuda::FourierTransforms& transforms) {
+    if (!CufftTarget::serves(gain)) return;
+    cufft_.emplace(gain, statistics, dtype_, device_, launcher, transforms);
+  }
+
   const char* engine(c10::ScalarType images) const {
     if (is_fused(images)) return FusedTarget::name;
+    if (cufft_.has_value()) return CufftTarget::name;
     return std::visit([](const auto& operators) { return operators.name; }, operators_);
   }
 
-  /// Compiles what `filter` launches.
-  void prepare(c10::ScalarType images) const {
-    if (is_fused(images)) fused_->prepare(images);
+  /// Makes what `filter` launches for images of this shape and dtype.
+  void prepare(const at::Tensor& images) const {
+    if (is_fused(images.scalar_type())) {
+      fused_->prepare(images.scalar_type());
+    } else if (cufft_.has_value()) {
+      cufft_->prepare(images);
+    }
   }
   /// Compiles what `patches` launches.
   void prepare(c10::ScalarType images, int64_t patch_size, bool norm_pix) const {
@@ -118,6 +140,7 @@ class DeviceTarget {
   at::Tensor filter(const at::Tensor& images, c10::ScalarType result_dtype) const {
     record_current_stream();
     if (is_fused(images.scalar_type())) return fused_->filter(images.contiguous().resolve_neg());
+    if (cufft_.has_value()) return cufft_->filter(images.contiguous().resolve_neg());
     const bool bytes = images.scalar_type() == at::kByte;
     const EpilogueTables& epilogue = bytes ? of_bytes_ : of_pixels_;
     at::Tensor samples = images.to(dtype_);
@@ -162,20 +185,13 @@ class DeviceTarget {
     EpilogueTables(const ChannelStatistics& statistics, bool bytes, double mean_gain,
                    c10::ScalarType dtype, c10::Device device) {
       if (!bytes && !(magnitude && !statistics.mean.empty())) return;
-      std::array<std::vector<double>, 3> values;
-      for (std::size_t c = 0; c < std::max<std::size_t>(statistics.mean.size(), 1); ++c) {
-        const Epilogue epilogue = Epilogue::of(bytes, magnitude, statistics.mean_of(c),
-                                               statistics.deviation_of(c), mean_gain);
-        values[0].push_back(epilogue.shift / epilogue.scale);
-        values[1].push_back(epilogue.scale);
-        values[2].push_back(epilogue.magnitude_shift);
-      }
-      const auto stored = [&](const std::vector<double>& of_channels) {
-        return at::tensor(of_channels, at::kDouble).view({-1, 1, 1}).to(dtype).to(device);
+      const at::Tensor table = epilogue_table(statistics, bytes, magnitude, mean_gain);
+      const auto column = [&](int64_t which) {
+        return table.select(1, which).reshape({-1, 1, 1}).to(dtype).to(device);
       };
-      constant = stored(values[0]);
-      scale = stored(values[1]);
-      shift = stored(values[2]);
+      constant = column(0);
+      scale = column(1);
+      shift = column(2);
     }
 
     at::Tensor constant;
@@ -193,6 +209,7 @@ class DeviceTarget {
     };
     std::visit([&](const auto& operators) { operators.each_table(record); }, operators_);
     if (fused_.has_value()) fused_->each_table(record);
+    if (cufft_.has_value()) cufft_->each_table(record);
     for (const EpilogueTables* tables : {&of_pixels_, &of_bytes_}) {
       for (const at::Tensor& table : {tables->constant, tables->scale, tables->shift})
         record(table);
@@ -206,6 +223,7 @@ class DeviceTarget {
   EpilogueTables of_bytes_;
   std::optional<FusedTarget> fused_;
   std::vector<c10::ScalarType> fused_dtypes_;
+  std::optional<CufftTarget> cufft_;
 };
 
 }  // namespace detail

@@ -123,7 +123,7 @@ void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images) cons
   if (images.is_cpu()) {
     run_on_cpu(images, [](const auto& /*target*/) {});
   } else {
-    device_target(images)->prepare(images.scalar_type());
+    device_target(images)->prepare(images.dim() == 3 ? images.unsqueeze(0) : images);
   }
 }
 

@@ -122,6 +122,9 @@ PIXMIM_DEVICE double square_root(double a) {
 PIXMIM_DEVICE float absolute(float a) {
   return fabsf(a);
 }
+PIXMIM_DEVICE double absolute(double a) {
+  return fabs(a);
+}
 /// The larger one, or the one that is a number.
 PIXMIM_DEVICE float larger(float a, float b) {
   return fmaxf(a, b);

@@ -11,17 +11,12 @@
 #pragma once
 
 #include "dialect.cuh"
+#include "elements.cuh"
 #include "loss_target.cuh"
 #include "patch_normalization.cuh"
 
 namespace pixmim {
 namespace kernels {
-
-/// `count` numbers that are read and written together.
-template <class T, int32 count>
-struct alignas(sizeof(T) * count < 16 ? sizeof(T) * count : 16) Neighbours {
-  T values[count];
-};
 
 PIXMIM_DEVICE double to_number(double value) {
   return value;
