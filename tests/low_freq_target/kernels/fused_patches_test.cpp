@@ -253,7 +253,7 @@ TEST_CASE("a target takes the kernel for patches that it serves, and operators f
   for (const bool norm_pix : {false, true}) {
     const Patches patches = {8, norm_pix, masked};
     const at::Tensor expected = on_cpu(images, pixmim::Circle{9}, patches);
-    large.prepare(at::kHalf, 8, norm_pix);
+    large.prepare(images, 8, norm_pix);
     CHECK(executor.prepared().size() == (norm_pix ? 3 : 1));
     const at::Tensor target = large.patches(images, at::kHalf, 8, norm_pix, masked);
     CHECK(largest_difference(target, expected) < 8e-3);
@@ -266,7 +266,7 @@ TEST_CASE("a target takes the kernel for patches that it serves, and operators f
   }
   CHECK(executor.launches().size() == 6);
   PIXMIM_ADD_KERNEL(executor, low_pass<64, 32, 16, float16, float16, false, false>);
-  small.prepare(at::kHalf, 8, true);
+  small.prepare(images, 8, true);
   CHECK(executor.prepared().back() == "low_pass<64, 32, 16, float16, float16, false, false>");
   small.patches(images, at::kHalf, 8, true, masked);
   CHECK(executor.launches().size() == 7);

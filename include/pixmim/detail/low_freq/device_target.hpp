@@ -130,10 +130,11 @@ class DeviceTarget {
       cufft_->prepare(images);
     }
   }
-  /// Compiles what `patches` launches.
-  void prepare(c10::ScalarType images, int64_t patch_size, bool norm_pix) const {
-    if (!patches_are_fused(images, norm_pix)) return prepare(images);
-    fused_->prepare(images, patch_size, norm_pix);
+  /// Makes what `patches` launches.
+  void prepare(const at::Tensor& images, int64_t patch_size, bool norm_pix) const {
+    const auto dtype = images.scalar_type();
+    if (!patches_are_fused(dtype, norm_pix)) return prepare(images);
+    fused_->prepare(dtype, patch_size, norm_pix);
   }
 
   /// `images` [N,C,H,W]; the result is of `result_dtype`.

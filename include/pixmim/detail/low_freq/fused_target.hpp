@@ -22,9 +22,9 @@
 
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
-#include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/basis/folded_axis.hpp"
 #include "pixmim/detail/low_freq/channel_statistics.hpp"
+#include "pixmim/detail/low_freq/epilogue_table.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
 
 namespace pixmim {
@@ -273,25 +273,13 @@ class FusedTarget {
     return table;
   }
 
-  /// scale * |filtered + constant| + shift: float32 [channels, 3].
+  /// Of gains that are divided by `gain_scale`: float32 [channels, 3].
   at::Tensor epilogues(const ChannelStatistics& statistics, bool bytes, double mean_gain,
                        double gain_scale) const {
-    // Linear filters of normalised images need no statistics: those that there are may not fit.
-    const bool by_channel = bytes || magnitude_;
-    const std::size_t channels = by_channel ? std::max<std::size_t>(statistics.mean.size(), 1) : 1;
-    const at::Tensor table = at::empty({static_cast<int64_t>(channels), 3}, at::kFloat);
-    auto* value = table.mutable_data_ptr<float>();
-    for (std::size_t c = 0; c < channels; ++c) {
-      Epilogue epilogue;
-      if (by_channel) {
-        epilogue = Epilogue::of(bytes, magnitude_, statistics.mean_of(c),
-                                statistics.deviation_of(c), mean_gain);
-      }
-      *value++ = static_cast<float>(epilogue.shift / epilogue.scale / gain_scale);
-      *value++ = static_cast<float>(epilogue.scale * gain_scale);
-      *value++ = static_cast<float>(epilogue.magnitude_shift);
-    }
-    return table;
+    const at::Tensor table = epilogue_table(statistics, bytes, magnitude_, mean_gain);
+    table.select(1, 0).div_(gain_scale);
+    table.select(1, 1).mul_(gain_scale);
+    return table.to(at::kFloat);
   }
 
   int64_t height_;

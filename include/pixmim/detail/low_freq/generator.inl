@@ -134,7 +134,7 @@ void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images,
   detail::expect_patches(images, options.patch_size(), {});
   if (images.is_cpu()) return prepare(images);
   const c10::DeviceGuard device_guard(images.device());
-  device_target(images)->prepare(images.scalar_type(), options.patch_size(), options.norm_pix());
+  device_target(images)->prepare(images, options.patch_size(), options.norm_pix());
 }
 
 template <typename Filter>
