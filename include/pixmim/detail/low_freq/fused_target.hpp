@@ -11,14 +11,13 @@
 #include <c10/util/SmallVector.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
@@ -45,10 +44,10 @@ class FusedTarget {
     if (gain.height() % 32 != 0 || gain.width() % 32 != 0 || gain.height() > largest_side) {
       return false;
     }
-    const int waves = waves_of(gain);
+    const int waves = waves_within(reach_of(gain));
     if (waves > most_waves) return false;
     if (!gain.takes_magnitude() && !is_even_in_each_axis(gain)) return false;
-    return static_cast<std::size_t>(shape_of(gain, is_exact(dtype)).shared_bytes) <=
+    return static_cast<std::size_t>(shape_of(gain, waves, is_exact(dtype)).shared_bytes) <=
            launcher.shared_bytes_per_block();
   }
 
@@ -56,11 +55,12 @@ class FusedTarget {
               cuda::Launcher& launcher)
       : height_(gain.height()),
         width_(gain.width()),
-        waves_(waves_of(gain)),
+        reach_(reach_of(gain)),
+        waves_(waves_within(reach_)),
         magnitude_(gain.takes_magnitude()),
         launcher_(&launcher) {
-    basis_y_ = basis(height_, gain).to(device);
-    basis_x_ = height_ == width_ ? basis_y_ : basis(width_, gain).to(device);
+    basis_y_ = basis(height_).to(device);
+    basis_x_ = height_ == width_ ? basis_y_ : basis(width_).to(device);
     // Half precision reaches to 65504: no coefficient grows by its gain.
     int exponent = 0;
     std::frexp(std::max(gain.largest(), std::abs(gain.at(0, 0))), &exponent);
@@ -195,12 +195,16 @@ class FusedTarget {
         kernel, {std::min(channels, launcher_->multiprocessors()), shape(true).threads}, arguments);
   }
 
-  static int waves_of(const SpectralGain& gain) {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
-    return static_cast<int>(std::max(highest_y, highest_x) / 16 + 1) * 16;
+  /// The highest frequencies that are kept, in y and in x.
+  using Reach = std::pair<int64_t, int64_t>;
+  static Reach reach_of(const SpectralGain& gain) {
+    return gain.reach(std::numeric_limits<float>::epsilon() / 16);
   }
-  static kernels::LowPassShape shape_of(const SpectralGain& gain, bool exact) {
-    return {static_cast<int>(gain.height()), static_cast<int>(gain.width()), waves_of(gain), exact,
+  static int waves_within(const Reach& reach) {
+    return static_cast<int>(std::max(reach.first, reach.second) / 16 + 1) * 16;
+  }
+  static kernels::LowPassShape shape_of(const SpectralGain& gain, int waves, bool exact) {
+    return {static_cast<int>(gain.height()), static_cast<int>(gain.width()), waves, exact,
             gain.takes_magnitude()};
   }
   kernels::LowPassShape shape(bool exact) const {
@@ -224,9 +228,8 @@ class FusedTarget {
 
   /// Orthonormal cosines, then sines, of half an axis: [2 (high, low), 2 * waves, stride] in the places of
   /// the kernel.
-  at::Tensor basis(int64_t size, const SpectralGain& gain) const {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
-    const int64_t highest = std::min<int64_t>(std::max(highest_y, highest_x), size / 2);
+  at::Tensor basis(int64_t size) const {
+    const int64_t highest = std::min(std::max(reach_.first, reach_.second), size / 2);
     const int64_t stride = size == height_ ? shape(true).stride_y : shape(true).stride_x;
     const BasisFunctions wave(size);
     const at::Tensor exact = at::zeros({2 * waves_, stride}, at::kDouble);
@@ -251,7 +254,7 @@ class FusedTarget {
 
   /// float32 [2 * waves, 2 * waves], or the four WaveGains of each.
   at::Tensor gains(const SpectralGain& gain, double scale) const {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
+    const auto [highest_y, highest_x] = reach_;
     const int64_t numbers = magnitude_ ? 4 : 1;
     const at::Tensor table = at::zeros({2 * waves_, 2 * waves_, numbers}, at::kFloat);
     auto* const values = table.mutable_data_ptr<float>();
@@ -284,6 +287,7 @@ class FusedTarget {
 
   int64_t height_;
   int64_t width_;
+  Reach reach_;
   int waves_;
   bool magnitude_;
   cuda::Launcher* launcher_;
