@@ -115,6 +115,13 @@ class BasicLowFreqTargetGenerator {
   ///          graph.capture_begin();
   void prepare(const at::Tensor& images) const;
 
+  /// The same of the first call of `patches`.
+  ///
+  /// Throws:  c10::Error as that call does.
+  /// Example: generator.prepare(images, 16);
+  ///          graph.capture_begin();
+  void prepare(const at::Tensor& images, const TargetPatchesOptions& options) const;
+
   /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
   /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis),
   /// "transforms" (torch::fft), "fused" (one kernel) or "cufft" (plans of the filter's own). Makes the

@@ -28,14 +28,16 @@ struct Specialisation {
   std::vector<int> capabilities;
 };
 
-/// A target of 224x224 images and 48 waves, the published size and radius.
-inline Specialisation low_pass(const std::string& pixels, bool exact, bool magnitude,
+/// A target of 224x224 images and 48 waves, the published size and radius; in patches of 16x16, if
+/// `patches`.
+inline Specialisation low_pass(const std::string& pixels, bool exact, bool magnitude, bool patches,
                                int max_spill_bytes, int max_stack_bytes,
                                std::vector<int> capabilities) {
   const pixmim::kernels::LowPassShape shape(224, 224, 48, exact, magnitude);
   const auto flag = [](bool is_set) { return is_set ? "true" : "false"; };
   return {{"low_pass.cuh",
-           "low_pass<224, 224, 48, " + pixels + ", " + flag(exact) + ", " + flag(magnitude) + ">",
+           std::string(patches ? "low_pass_patches" : "low_pass") + "<224, 224, 48, " + pixels +
+               ", " + flag(exact) + ", " + flag(magnitude) + (patches ? ", 16>" : ">"),
            static_cast<std::size_t>(shape.shared_bytes)},
           255,
           max_spill_bytes,
@@ -78,13 +80,29 @@ inline std::vector<Specialisation> specialisations() {
     }
     all.push_back({kernel, 64, 0, 0, everywhere});
   }
-  all.push_back(low_pass("float, float", true, false, 96, 48, large));
-  all.push_back(low_pass("float, float", true, true, 400, 200, large));
-  all.push_back(low_pass("uint8, float", true, false, 96, 48, large));
-  all.push_back(low_pass("uint8, float", true, true, 400, 200, large));
-  for (const char* pixels : {"float16, float16", "bfloat16, bfloat16"}) {
-    all.push_back(low_pass(pixels, false, false, 16, 8, everywhere));
-    all.push_back(low_pass(pixels, false, true, 256, 128, everywhere));
+  for (const bool patches : {false, true}) {
+    for (const char* pixels : {"float, float", "uint8, float"}) {
+      all.push_back(low_pass(pixels, true, false, patches, 96, 48, large));
+      all.push_back(
+          low_pass(pixels, true, true, patches, patches ? 480 : 400, patches ? 240 : 200, large));
+    }
+    for (const char* pixels : {"float16, float16", "bfloat16, bfloat16"}) {
+      all.push_back(low_pass(pixels, false, false, patches, 16, 8, everywhere));
+      all.push_back(low_pass(pixels, false, true, patches, patches ? 288 : 264, patches ? 144 : 136,
+                             everywhere));
+    }
+  }
+  // Patches that are normalised are computed in single precision.
+  for (const char* pixels : {"float16, float", "bfloat16, float"}) {
+    all.push_back(low_pass(pixels, true, false, true, 96, 48, large));
+    all.push_back(low_pass(pixels, true, true, true, 480, 240, large));
+  }
+  for (const char* output : {"float", "float16", "bfloat16"}) {
+    all.push_back({{"normalize_patches.cuh", std::string("normalize_patches<") + output + ">"},
+                   40,
+                   0,
+                   0,
+                   everywhere});
   }
   return all;
 }

@@ -142,6 +142,8 @@ TEST_CASE("a generator names the engine that serves", "[low_freq_target]") {
   CHECK_THROWS_AS(generator.engine(at::zeros({3})), c10::Error);
   generator.prepare(at::zeros({2, 3, 224, 224}));
   CHECK_THROWS_AS(generator.prepare(at::zeros({3})), c10::Error);
+  generator.prepare(at::zeros({2, 3, 224, 224}), 16);
+  CHECK_THROWS_AS(generator.prepare(at::zeros({2, 3, 224, 224}), 15), c10::Error);
 }
 
 TEST_CASE("products serve where little is kept, transforms where much is", "[low_freq_target]") {

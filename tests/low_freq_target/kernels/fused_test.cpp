@@ -221,8 +221,8 @@ TEST_CASE("a target takes the kernel for what it serves, and operators for the r
   target.use_kernels(gain, no_statistics, executor);
   CHECK(std::string(target.engine(at::kHalf)) == "fused");
   CHECK(std::string(target.engine(at::kFloat)) != "fused");
-  target.prepare(at::kFloat);
-  target.prepare(at::kHalf);
+  target.prepare(images.to(at::kFloat));
+  target.prepare(images.to(at::kHalf));
   CHECK(executor.prepared().size() == 1);
   target.filter(images.to(at::kFloat), at::kFloat);
   CHECK(executor.launches().empty());

@@ -60,6 +60,15 @@ inline bool products_are_faster(const SpectralGain& gain, c10::ScalarType dtype)
   return product_bytes + operations / operations_a_byte < transform_bytes;
 }
 
+/// Images [N,C,H,W] in patches [N,L,p*p*C], zero where `masked` [N,L] is false.
+inline at::Tensor patches_of_target(const at::Tensor& images, int64_t patch_size, bool norm_pix,
+                                    const at::Tensor& masked) {
+  at::Tensor patches = cut_into_patches(images, patch_size);
+  if (norm_pix) patches = normalize_each_patch(patches).to(images.scalar_type());
+  if (masked.defined()) patches = patches.masked_fill(masked.logical_not().unsqueeze(2), 0);
+  return patches;
+}
+
 /// Computes in `dtype`: float for 16-bit and float32 images and bytes, double for float64.
 template <bool magnitude>
 class DeviceTarget {
@@ -123,6 +132,12 @@ class DeviceTarget {
       filter(images, at::kFloat);  // LibTorch makes its own plans and handles when they are needed
     }
   }
+  /// Makes what `patches` launches.
+  void prepare(const at::Tensor& images, int64_t patch_size, bool norm_pix) const {
+    const auto dtype = images.scalar_type();
+    if (!patches_are_fused(dtype, norm_pix)) return prepare(images);
+    fused_->prepare(dtype, patch_size, norm_pix);
+  }
 
   /// `images` [N,C,H,W]; the result is of `result_dtype`.
   at::Tensor filter(const at::Tensor& images, c10::ScalarType result_dtype) const {
@@ -147,11 +162,25 @@ class DeviceTarget {
     return target.to(result_dtype).contiguous();
   }
 
+  /// The same in patches [N,L,p*p*C]; `masked` [N,L] contiguous bool, or undefined.
+  at::Tensor patches(const at::Tensor& images, c10::ScalarType result_dtype, int64_t patch_size,
+                     bool norm_pix, const at::Tensor& masked) const {
+    if (!patches_are_fused(images.scalar_type(), norm_pix)) {
+      return patches_of_target(filter(images, result_dtype), patch_size, norm_pix, masked);
+    }
+    record_current_stream();
+    return fused_->patches(images.contiguous().resolve_neg(), patch_size, norm_pix, masked);
+  }
+
  private:
   using Operators = std::variant<TransformOperators, ProductOperators>;
 
   bool is_fused(c10::ScalarType images) const {
     return std::find(fused_dtypes_.begin(), fused_dtypes_.end(), images) != fused_dtypes_.end();
+  }
+  /// Normalised patches are computed in single precision.
+  bool patches_are_fused(c10::ScalarType images, bool norm_pix) const {
+    return is_fused(images) && (!norm_pix || is_fused(at::kFloat));
   }
 
   /// scale * |filtered + constant| + shift, [C,1,1] or [1,1,1]; undefined where nothing is to be done.
@@ -199,15 +228,6 @@ class DeviceTarget {
   std::vector<c10::ScalarType> fused_dtypes_;
   std::optional<CufftTarget> cufft_;
 };
-
-/// Images [N,C,H,W] in patches [N,L,p*p*C], zero where `masked` [N,L] is false.
-inline at::Tensor patches_of_target(const at::Tensor& images, int64_t patch_size, bool norm_pix,
-                                    const at::Tensor& masked) {
-  at::Tensor patches = cut_into_patches(images, patch_size);
-  if (norm_pix) patches = normalize_each_patch(patches).to(images.scalar_type());
-  if (masked.defined()) patches = patches.masked_fill(masked.logical_not().unsqueeze(2), 0);
-  return patches;
-}
 
 }  // namespace detail
 }  // namespace v0

@@ -8,21 +8,22 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
+#include <c10/util/SmallVector.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
-#include "pixmim/detail/low_freq/basis/epilogue.hpp"
 #include "pixmim/detail/low_freq/basis/folded_axis.hpp"
 #include "pixmim/detail/low_freq/channel_statistics.hpp"
+#include "pixmim/detail/low_freq/epilogue_table.hpp"
 #include "pixmim/detail/low_freq/spectral_gain.hpp"
 
 namespace pixmim {
@@ -43,10 +44,10 @@ class FusedTarget {
     if (gain.height() % 32 != 0 || gain.width() % 32 != 0 || gain.height() > largest_side) {
       return false;
     }
-    const int waves = waves_of(gain);
+    const int waves = waves_within(reach_of(gain));
     if (waves > most_waves) return false;
     if (!gain.takes_magnitude() && !is_even_in_each_axis(gain)) return false;
-    return static_cast<std::size_t>(shape_of(gain, is_exact(dtype)).shared_bytes) <=
+    return static_cast<std::size_t>(shape_of(gain, waves, is_exact(dtype)).shared_bytes) <=
            launcher.shared_bytes_per_block();
   }
 
@@ -54,11 +55,12 @@ class FusedTarget {
               cuda::Launcher& launcher)
       : height_(gain.height()),
         width_(gain.width()),
-        waves_(waves_of(gain)),
+        reach_(reach_of(gain)),
+        waves_(waves_within(reach_)),
         magnitude_(gain.takes_magnitude()),
         launcher_(&launcher) {
-    basis_y_ = basis(height_, gain).to(device);
-    basis_x_ = height_ == width_ ? basis_y_ : basis(width_, gain).to(device);
+    basis_y_ = basis(height_).to(device);
+    basis_x_ = height_ == width_ ? basis_y_ : basis(width_).to(device);
     // Half precision reaches to 65504: no coefficient grows by its gain.
     int exponent = 0;
     std::frexp(std::max(gain.largest(), std::abs(gain.at(0, 0))), &exponent);
@@ -68,37 +70,50 @@ class FusedTarget {
     of_bytes_ = epilogues(statistics, true, gain.at(0, 0), gain_scale).to(device);
   }
 
-  /// The specialisation for images of `dtype`.
-  cuda::Kernel kernel(c10::ScalarType dtype) const {
-    const bool exact = is_exact(dtype);
-    const std::string output = dtype == at::kByte ? "float" : element(dtype);
-    cuda::Kernel kernel;
-    kernel.file = "low_pass.cuh";
-    kernel.name = "low_pass<" + std::to_string(height_) + ", " + std::to_string(width_) + ", " +
-                  std::to_string(waves_) + ", " + element(dtype) + ", " + output + ", " +
-                  (exact ? "true" : "false") + ", " + (magnitude_ ? "true" : "false") + ">";
-    kernel.shared_bytes = static_cast<std::size_t>(shape(exact).shared_bytes);
-    return kernel;
-  }
+  /// Compiles what filter() launches for images of `dtype`.
   void prepare(c10::ScalarType dtype) const { launcher_->prepare(kernel(dtype)); }
+  /// Compiles what patches() launches.
+  void prepare(c10::ScalarType dtype, int64_t patch_size, bool norm_pix) const {
+    launcher_->prepare(patch_kernel(dtype, patch_size, norm_pix));
+    if (norm_pix) launcher_->prepare(normalization_kernel(dtype));
+  }
 
   /// `images` [N,C,H,W], contiguous and not empty.
   at::Tensor filter(const at::Tensor& images) const {
     const auto dtype = images.scalar_type();
-    const at::Tensor pixels = is_aligned(images) ? images : images.clone();
-    const at::Tensor target =
-        at::empty(images.sizes(), images.options().dtype(dtype == at::kByte ? at::kFloat : dtype));
-    const at::Tensor& epilogues = dtype == at::kByte ? of_bytes_ : of_pixels_;
-    const int64_t channels = images.size(0) * images.size(1);
-    const cuda::Kernel specialisation = kernel(dtype);
+    const at::Tensor target = at::empty(images.sizes(), images.options().dtype(target_of(dtype)));
+    launch(kernel(dtype), images, target, {});
+    return target;
+  }
+
+  /// The same in patches [N,L,p*p*C], zero where `masked` [N,L] (contiguous bool, or undefined) is
+  /// false. Normalised ones are computed as those of float32 images are: to divide by a small deviation
+  /// magnifies errors.
+  at::Tensor patches(const at::Tensor& images, int64_t patch_size, bool norm_pix,
+                     const at::Tensor& masked) const {
     using cuda::Argument;
+    const auto dtype = images.scalar_type();
+    const int64_t channels = images.size(1);
+    const int64_t tokens = height_ / patch_size * (width_ / patch_size);
+    const int64_t pixels = patch_size * patch_size * channels;
+    const auto empty = [&](c10::ScalarType of) {
+      return at::empty({images.size(0), tokens, pixels}, images.options().dtype(of));
+    };
+    const at::Tensor target = empty(target_of(dtype));
+    const bool in_place = !norm_pix || target.scalar_type() == at::kFloat;
+    const at::Tensor filtered = in_place ? target : empty(at::kFloat);
+    const Argument mask = Argument::reads(masked);
+    const Argument has_mask = Argument::value(masked.defined() ? 1 : 0);
+    launch(patch_kernel(dtype, patch_size, norm_pix), images, filtered,
+           {Argument::value(static_cast<int>(channels)), mask, has_mask});
+    if (!norm_pix) return target;
+    const int64_t count = images.size(0) * tokens;
     launcher_->launch(
-        specialisation,
-        {std::min(channels, launcher_->multiprocessors()), shape(is_exact(dtype)).threads},
-        {Argument::reads(pixels), Argument::writes(target),
-         Argument::value(static_cast<long long>(channels)), Argument::reads(basis_y_),
-         Argument::reads(basis_x_), Argument::reads(gains_), Argument::reads(epilogues),
-         Argument::value(static_cast<int>(epilogues.size(0)))});
+        normalization_kernel(dtype),
+        {(count + normalized_by_block - 1) / normalized_by_block, 32 * normalized_by_block},
+        {Argument::reads(filtered), in_place ? Argument::updates(target) : Argument::writes(target),
+         Argument::value(static_cast<long long>(count)), Argument::value(static_cast<int>(pixels)),
+         mask, has_mask});
     return target;
   }
 
@@ -113,6 +128,8 @@ class FusedTarget {
   // Of threads, and of registers.
   static constexpr int64_t largest_side = 1024;
   static constexpr int most_waves = 64;
+  /// A warp a patch.
+  static constexpr int normalized_by_block = 8;
 
   static bool is_exact(c10::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kByte; }
   static std::string element(c10::ScalarType dtype) {
@@ -128,12 +145,66 @@ class FusedTarget {
     }
   }
 
-  static int waves_of(const SpectralGain& gain) {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
-    return static_cast<int>(std::max(highest_y, highest_x) / 16 + 1) * 16;
+  static c10::ScalarType target_of(c10::ScalarType images) {
+    return images == at::kByte ? at::kFloat : images;
   }
-  static kernels::LowPassShape shape_of(const SpectralGain& gain, bool exact) {
-    return {static_cast<int>(gain.height()), static_cast<int>(gain.width()), waves_of(gain), exact,
+
+  /// The specialisations for images of `dtype`.
+  cuda::Kernel kernel(c10::ScalarType dtype) const {
+    return low_pass("low_pass", dtype, target_of(dtype), is_exact(dtype), "");
+  }
+  cuda::Kernel patch_kernel(c10::ScalarType dtype, int64_t patch_size, bool norm_pix) const {
+    return low_pass("low_pass_patches", dtype, norm_pix ? at::kFloat : target_of(dtype),
+                    norm_pix || is_exact(dtype), ", " + std::to_string(patch_size));
+  }
+  cuda::Kernel low_pass(const std::string& name, c10::ScalarType input, c10::ScalarType output,
+                        bool exact, const std::string& more) const {
+    cuda::Kernel kernel;
+    kernel.file = "low_pass.cuh";
+    kernel.name = name + "<" + std::to_string(height_) + ", " + std::to_string(width_) + ", " +
+                  std::to_string(waves_) + ", " + element(input) + ", " + element(output) + ", " +
+                  (exact ? "true" : "false") + ", " + (magnitude_ ? "true" : "false") + more + ">";
+    kernel.shared_bytes = static_cast<std::size_t>(shape(exact).shared_bytes);
+    return kernel;
+  }
+  static cuda::Kernel normalization_kernel(c10::ScalarType images) {
+    cuda::Kernel kernel;
+    kernel.file = "normalize_patches.cuh";
+    kernel.name = "normalize_patches<" + element(target_of(images)) + ">";
+    return kernel;
+  }
+
+  /// Of a kernel of low_pass.cuh; `more` are its last arguments.
+  void launch(const cuda::Kernel& kernel, const at::Tensor& images, const at::Tensor& target,
+              std::initializer_list<cuda::Argument> more) const {
+    using cuda::Argument;
+    const at::Tensor pixels = is_aligned(images) ? images : images.clone();
+    const at::Tensor& epilogues = images.scalar_type() == at::kByte ? of_bytes_ : of_pixels_;
+    const int64_t channels = images.size(0) * images.size(1);
+    c10::SmallVector<Argument, 11> arguments = {
+        Argument::reads(pixels),
+        Argument::writes(target),
+        Argument::value(static_cast<long long>(channels)),
+        Argument::reads(basis_y_),
+        Argument::reads(basis_x_),
+        Argument::reads(gains_),
+        Argument::reads(epilogues),
+        Argument::value(static_cast<int>(epilogues.size(0)))};
+    arguments.append(more.begin(), more.end());
+    launcher_->launch(
+        kernel, {std::min(channels, launcher_->multiprocessors()), shape(true).threads}, arguments);
+  }
+
+  /// The highest frequencies that are kept, in y and in x.
+  using Reach = std::pair<int64_t, int64_t>;
+  static Reach reach_of(const SpectralGain& gain) {
+    return gain.reach(std::numeric_limits<float>::epsilon() / 16);
+  }
+  static int waves_within(const Reach& reach) {
+    return static_cast<int>(std::max(reach.first, reach.second) / 16 + 1) * 16;
+  }
+  static kernels::LowPassShape shape_of(const SpectralGain& gain, int waves, bool exact) {
+    return {static_cast<int>(gain.height()), static_cast<int>(gain.width()), waves, exact,
             gain.takes_magnitude()};
   }
   kernels::LowPassShape shape(bool exact) const {
@@ -157,9 +228,8 @@ class FusedTarget {
 
   /// Orthonormal cosines, then sines, of half an axis: [2 (high, low), 2 * waves, stride] in the places of
   /// the kernel.
-  at::Tensor basis(int64_t size, const SpectralGain& gain) const {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
-    const int64_t highest = std::min<int64_t>(std::max(highest_y, highest_x), size / 2);
+  at::Tensor basis(int64_t size) const {
+    const int64_t highest = std::min(std::max(reach_.first, reach_.second), size / 2);
     const int64_t stride = size == height_ ? shape(true).stride_y : shape(true).stride_x;
     const BasisFunctions wave(size);
     const at::Tensor exact = at::zeros({2 * waves_, stride}, at::kDouble);
@@ -184,7 +254,7 @@ class FusedTarget {
 
   /// float32 [2 * waves, 2 * waves], or the four WaveGains of each.
   at::Tensor gains(const SpectralGain& gain, double scale) const {
-    const auto [highest_y, highest_x] = gain.reach(std::numeric_limits<float>::epsilon() / 16);
+    const auto [highest_y, highest_x] = reach_;
     const int64_t numbers = magnitude_ ? 4 : 1;
     const at::Tensor table = at::zeros({2 * waves_, 2 * waves_, numbers}, at::kFloat);
     auto* const values = table.mutable_data_ptr<float>();
@@ -206,29 +276,18 @@ class FusedTarget {
     return table;
   }
 
-  /// scale * |filtered + constant| + shift: float32 [channels, 3].
+  /// Of gains that are divided by `gain_scale`: float32 [channels, 3].
   at::Tensor epilogues(const ChannelStatistics& statistics, bool bytes, double mean_gain,
                        double gain_scale) const {
-    // Linear filters of normalised images need no statistics: those that there are may not fit.
-    const bool by_channel = bytes || magnitude_;
-    const std::size_t channels = by_channel ? std::max<std::size_t>(statistics.mean.size(), 1) : 1;
-    const at::Tensor table = at::empty({static_cast<int64_t>(channels), 3}, at::kFloat);
-    auto* value = table.mutable_data_ptr<float>();
-    for (std::size_t c = 0; c < channels; ++c) {
-      Epilogue epilogue;
-      if (by_channel) {
-        epilogue = Epilogue::of(bytes, magnitude_, statistics.mean_of(c),
-                                statistics.deviation_of(c), mean_gain);
-      }
-      *value++ = static_cast<float>(epilogue.shift / epilogue.scale / gain_scale);
-      *value++ = static_cast<float>(epilogue.scale * gain_scale);
-      *value++ = static_cast<float>(epilogue.magnitude_shift);
-    }
-    return table;
+    const at::Tensor table = epilogue_table(statistics, bytes, magnitude_, mean_gain);
+    table.select(1, 0).div_(gain_scale);
+    table.select(1, 1).mul_(gain_scale);
+    return table.to(at::kFloat);
   }
 
   int64_t height_;
   int64_t width_;
+  Reach reach_;
   int waves_;
   bool magnitude_;
   cuda::Launcher* launcher_;

@@ -128,6 +128,16 @@ void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images) cons
 }
 
 template <typename Filter>
+void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images,
+                                                  const TargetPatchesOptions& options) const {
+  expect_images(images);
+  detail::expect_patches(images, options.patch_size(), {});
+  if (images.is_cpu()) return prepare(images);
+  const c10::DeviceGuard device_guard(images.device());
+  device_target(images)->prepare(images, options.patch_size(), options.norm_pix());
+}
+
+template <typename Filter>
 at::Tensor BasicLowFreqTargetGenerator<Filter>::operator()(const at::Tensor& images) const {
   expect_images(images);
   const c10::NoGradGuard no_grad;
@@ -156,8 +166,8 @@ at::Tensor BasicLowFreqTargetGenerator<Filter>::patches(const at::Tensor& images
   }
   const at::Tensor masked = mask.defined() ? mask.ne(0).contiguous() : at::Tensor();
   if (!images.is_cpu()) {
-    return detail::patches_of_target(run_on_device(images), options.patch_size(),
-                                     options.norm_pix(), masked);
+    return device_target(images)->patches(images, detail::target_dtype(images),
+                                          options.patch_size(), options.norm_pix(), masked);
   }
   const detail::PatchOrder order = {options.patch_size(), images.size(1), options.norm_pix()};
   return run_on_cpu(images, [&](const auto& target) {

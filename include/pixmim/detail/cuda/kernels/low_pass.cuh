@@ -172,15 +172,155 @@ PIXMIM_DEVICE float scale_for(float largest) {
                                                : inverse);
 }
 
-/// `images` and `targets` [channel_count, height, width]; `basis_y` and `basis_x` as shared memory has
-/// them, high parts and (if `exact`) low parts; `gains` [2 * waves, 2 * waves], or with four numbers
-/// each (WaveGains) where `magnitude` is taken; `epilogues` [channels].
-template <int32 height, int32 width, int32 waves, class Input, class Output, bool exact,
-          bool magnitude>
-PIXMIM_KERNEL(height)
-low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count,
-         Global<const Vector16> basis_y, Global<const Vector16> basis_x, Global<const float> gains,
-         Global<const Epilogue> epilogues, int32 channels) {
+/// Filtered channels in the layout of images: `targets` [channels of all images, height, width].
+template <int32 height, int32 width, class Output>
+struct ImageTarget {
+  Global<Output> targets;
+
+  PIXMIM_DEVICE ImageTarget of_channel(int64 channel) const {
+    return {targets + channel * (height * width)};
+  }
+  /// Whether anything is kept of the samples that store() is given.
+  PIXMIM_DEVICE bool needs(int32 /*step*/, bool /*mirrored*/) { return true; }
+  /// `value_of(i, sign)`: sample 4 * quad + i of 16 columns of a row, or with -1 its mirror image.
+  template <class ValueOf>
+  PIXMIM_DEVICE void store(int32 step, bool mirrored, int32 half, const ValueOf& value_of) const {
+    const int32 lane = thread_index() % 32;
+    const int32 y = 16 * (thread_index() / 32) + sample_at(lane / 4 + 8 * half);
+    const int32 x = 16 * step + 4 * (lane % 4);
+    const auto row = targets + (mirrored ? height - 1 - y : y) * width;
+    FourPixels<Output> left;
+    FourPixels<Output> right;
+    PIXMIM_UNROLLED
+    for (int32 i = 0; i < 4; ++i) {
+      left.values[i] = round_to<Output>(value_of(i, 1.0f));
+      right.values[3 - i] = round_to<Output>(value_of(i, -1.0f));
+    }
+    reinterpret<FourPixels<Output>>(row + x)[0] = left;
+    reinterpret<FourPixels<Output>>(row + (width - 4 - x))[0] = right;
+  }
+};
+
+/// Lanes whose numbers differ in `lane_bit` exchange half of theirs: the bit of the lane becomes that of the
+/// number, and the other way around.
+PIXMIM_DEVICE void exchange(float (&numbers)[4], int32 lane_bit, int32 number_bit) {
+  const bool upper = (thread_index() & lane_bit) != 0;
+  PIXMIM_UNROLLED
+  for (int32 i = 0; i < 4; ++i) {
+    if ((i & number_bit) != 0) continue;
+    const float other = shuffle_xor(upper ? numbers[i] : numbers[i + number_bit], lane_bit);
+    if (upper) {
+      numbers[i] = other;
+    } else {
+      numbers[i + number_bit] = other;
+    }
+  }
+}
+
+/// Filtered channels in the layout of patches, where `mask` is not 0: `targets` [images, patches,
+/// patch_size * patch_size * channels], inside a patch row by row, a pixel's channels side by side; `mask`
+/// [images, patches]. Other patches get zeros.
+///
+/// A channel is every `channels`-th number of a patch, a part of each 32 bytes that L2 knows: the blocks of
+/// the other channels, which are the next ones, write the rest at about the same time. So that a store
+/// touches few of those 32 bytes, lanes exchange numbers until eight neighbours in a row hold eight
+/// neighbours.
+template <int32 height, int32 width, class Output, int32 patch_size>
+struct PatchTarget {
+  static constexpr int32 patches = height / patch_size * (width / patch_size);
+
+  Global<Output> targets;
+  Global<const uint8> mask;
+  bool has_mask;
+  int32 channels;
+  /// Bit 8 * half + 4 * is_mirror + i: of number i in store().
+  uint32 needed;
+
+  PIXMIM_DEVICE PatchTarget of_channel(int64 channel) const {
+    const int64 image = channel / channels;
+    const int32 first = static_cast<int32>(channel % channels);
+    const auto of_image = targets + image * channels * (height * width);
+    const auto mask_of_image = has_mask ? mask + image * patches : mask;
+    if (has_mask) fill_others(of_image, mask_of_image, first);
+    return {of_image + first, mask_of_image, has_mask, channels, 0xffffu};
+  }
+  PIXMIM_DEVICE bool needs(int32 step, bool mirrored) {
+    if (!has_mask) return true;
+    needed = 0;
+    PIXMIM_UNROLLED
+    for (int32 number = 0; number < 16; ++number) {
+      const Pixel pixel = pixel_of(step, mirrored, number / 8, number % 8 >= 4, number % 4);
+      if (mask[pixel.patch()] != 0) needed |= 1u << number;
+    }
+    return ballot(needed != 0) != 0;
+  }
+  template <class ValueOf>
+  PIXMIM_DEVICE void store(int32 step, bool mirrored, int32 half, const ValueOf& value_of) const {
+    PIXMIM_UNROLLED
+    for (int32 side = 0; side < 2; ++side) {
+      float numbers[4];
+      PIXMIM_UNROLLED
+      for (int32 i = 0; i < 4; ++i) numbers[i] = value_of(i, side == 0 ? 1.0f : -1.0f);
+      // Number i of a lane was 4 * (lane % 4) + i in row lane / 4.
+      exchange(numbers, 2, 2);
+      exchange(numbers, 1, 1);
+      exchange(numbers, 4, 1);
+      PIXMIM_UNROLLED
+      for (int32 i = 0; i < 4; ++i) {
+        if ((needed >> (8 * half + 4 * side + i) & 1u) == 0) continue;
+        const int64 place = pixel_of(step, mirrored, half, side == 1, i).place();
+        targets[place * channels] = round_to<Output>(numbers[i]);
+      }
+    }
+  }
+
+ private:
+  struct Pixel {
+    uint32 y;
+    uint32 x;
+
+    PIXMIM_DEVICE uint32 patch() const { return y / side * (width / side) + x / side; }
+    /// In an image of one channel.
+    PIXMIM_DEVICE uint32 place() const {
+      return y / side * (width * side) + y % side * side + x / side * (side * side) + x % side;
+    }
+
+   private:
+    static constexpr uint32 side = patch_size;
+  };
+
+  PIXMIM_DEVICE static Pixel pixel_of(int32 step, bool mirrored, int32 half, bool is_mirror,
+                                      int32 i) {
+    const int32 lane = thread_index() % 32;
+    const int32 y = 16 * (thread_index() / 32) + sample_at(lane / 8 * 2 + i % 2 + 8 * half);
+    const int32 x = 16 * step + i / 2 * 8 + lane % 8;
+    return {static_cast<uint32>(mirrored ? height - 1 - y : y),
+            static_cast<uint32>(is_mirror ? width - 1 - x : x)};
+  }
+
+  /// The blocks of an image's channels share its patches.
+  PIXMIM_DEVICE void fill_others(Global<Output> of_image, Global<const uint8> mask_of_image,
+                                 int32 first) const {
+    const int32 numbers = patch_size * patch_size * channels;
+    const int32 warp = thread_index() / 32;
+    for (int32 patch = first + channels * warp; patch < patches;
+         patch += channels * (height / 32)) {
+      if (mask_of_image[patch] != 0) continue;
+      const auto to = of_image + static_cast<int64>(patch) * numbers;
+      for (int32 i = thread_index() % 32; i < numbers; i += 32) to[i] = round_to<Output>(0.0f);
+    }
+  }
+};
+
+/// `images` [channel_count, height, width]; `basis_y` and `basis_x` as shared memory has them, high parts
+/// and (if `exact`) low parts; `gains` [2 * waves, 2 * waves], or with four numbers each (WaveGains) where
+/// `magnitude` is taken; `epilogues` [epilogue_count], one after another for the channels of an image.
+template <int32 height, int32 width, int32 waves, class Input, bool exact, bool magnitude,
+          class Target>
+PIXMIM_DEVICE void filter_channels(Global<const Input> images, int64 channel_count,
+                                   Global<const Vector16> basis_y, Global<const Vector16> basis_x,
+                                   Global<const float> gains, Global<const Epilogue> epilogues,
+                                   int32 epilogue_count, const Target& targets) {
   constexpr LowPassShape shape(height, width, waves, exact, magnitude);
   constexpr int32 warps = shape.warps;
   constexpr int32 raw_stride = shape.raw_stride;
@@ -222,7 +362,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
     synchronize_block();
 
     // Along x, and folded in y: rows of one tile and their mirror images.
-    const Epilogue epilogue = epilogues[channel % channels];
+    const Epilogue epilogue = epilogues[channel % epilogue_count];
     float scale = bytes ? 1.0f / 128 : 1.0f;
     float inverse_scale = bytes ? 128.0f : 1.0f;
     PIXMIM_ROLLED
@@ -397,7 +537,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
     synchronize_block();
 
     // Back: 16 rows, then their mirror images.
-    const auto target = targets + channel * (height * width);
+    Target target = targets.of_channel(channel);
     PIXMIM_ROLLED
     for (int32 mirrored = 0; mirrored < 2; ++mirrored) {
       constexpr int32 parts = magnitude ? 2 : 1;
@@ -427,6 +567,7 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
       }
       PIXMIM_ROLLED
       for (int32 step = 0; step < width / 32; ++step) {
+        if (!target.needs(step, mirrored == 1)) continue;
         float even[parts][2][4] = {};
         float odd[parts][2][4] = {};
         PIXMIM_UNROLLED
@@ -443,32 +584,46 @@ low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count
         }
         PIXMIM_UNROLLED
         for (int32 half = 0; half < 2; ++half) {
-          const int32 y = 16 * warp + sample_at(group + 8 * half);
-          const int32 x = 16 * step + 4 * quad;
-          const auto row = target + (mirrored == 1 ? height - 1 - y : y) * width;
-          FourPixels<Output> left;
-          FourPixels<Output> right;
-          PIXMIM_UNROLLED
-          for (int32 i = 0; i < 4; ++i) {
-            const auto finished = [&](float sign) {
-              float value =
-                  even[0][i / 2][2 * half + i % 2] + sign * odd[0][i / 2][2 * half + i % 2];
-              if (magnitude) {
-                const float imaginary = even[parts - 1][i / 2][2 * half + i % 2] +
-                                        sign * odd[parts - 1][i / 2][2 * half + i % 2];
-                value = square_root(value * value + imaginary * imaginary);
-              }
-              return round_to<Output>(value * inverse_scale * epilogue.scale + epilogue.shift);
-            };
-            left.values[i] = finished(1);
-            right.values[3 - i] = finished(-1);
-          }
-          reinterpret<FourPixels<Output>>(row + x)[0] = left;
-          reinterpret<FourPixels<Output>>(row + (width - 4 - x))[0] = right;
+          target.store(step, mirrored == 1, half, [&](int32 i, float sign) {
+            float value = even[0][i / 2][2 * half + i % 2] + sign * odd[0][i / 2][2 * half + i % 2];
+            if (magnitude) {
+              const float imaginary = even[parts - 1][i / 2][2 * half + i % 2] +
+                                      sign * odd[parts - 1][i / 2][2 * half + i % 2];
+              value = square_root(value * value + imaginary * imaginary);
+            }
+            return value * inverse_scale * epilogue.scale + epilogue.shift;
+          });
         }
       }
     }
   }
+}
+
+/// `targets` [channel_count, height, width].
+template <int32 height, int32 width, int32 waves, class Input, class Output, bool exact,
+          bool magnitude>
+PIXMIM_KERNEL(height)
+low_pass(Global<const Input> images, Global<Output> targets, int64 channel_count,
+         Global<const Vector16> basis_y, Global<const Vector16> basis_x, Global<const float> gains,
+         Global<const Epilogue> epilogues, int32 epilogue_count) {
+  filter_channels<height, width, waves, Input, exact, magnitude>(
+      images, channel_count, basis_y, basis_x, gains, epilogues, epilogue_count,
+      ImageTarget<height, width, Output>{targets});
+}
+
+/// `targets` [channel_count / channels, patches, patch_size * patch_size * channels]; `mask` [channel_count /
+/// channels, patches], read if `has_mask` is not 0.
+template <int32 height, int32 width, int32 waves, class Input, class Output, bool exact,
+          bool magnitude, int32 patch_size>
+PIXMIM_KERNEL(height)
+low_pass_patches(Global<const Input> images, Global<Output> targets, int64 channel_count,
+                 Global<const Vector16> basis_y, Global<const Vector16> basis_x,
+                 Global<const float> gains, Global<const Epilogue> epilogues, int32 epilogue_count,
+                 int32 channels, Global<const uint8> mask, int32 has_mask) {
+  filter_channels<height, width, waves, Input, exact, magnitude>(
+      images, channel_count, basis_y, basis_x, gains, epilogues, epilogue_count,
+      PatchTarget<height, width, Output, patch_size>{targets, mask, has_mask != 0, channels,
+                                                     0xffffu});
 }
 
 }  // namespace kernels

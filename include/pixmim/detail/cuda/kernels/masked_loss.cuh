@@ -13,6 +13,7 @@
 #include "dialect.cuh"
 #include "elements.cuh"
 #include "loss_target.cuh"
+#include "patch_normalization.cuh"
 
 namespace pixmim {
 namespace kernels {
@@ -42,13 +43,6 @@ template <>
 struct GradientOf<float16> {
   using Type = float;
 };
-
-/// The same bits in all lanes.
-PIXMIM_DEVICE double add_lanes(double value) {
-  PIXMIM_UNROLLED
-  for (int32 distance = 16; distance > 0; distance /= 2) value += shuffle_xor(value, distance);
-  return value;
-}
 
 /// The sum of one value a warp, the first warp's first: for thread 0. `memory` has room for them.
 PIXMIM_DEVICE double add_warps(double value, Shared<double> memory) {
@@ -155,36 +149,6 @@ PIXMIM_DEVICE void gather_patch(Global<const Target> patch, const LossTarget& ta
       if (places[i] >= 0) to[places[i]] = static_cast<Scalar>(to_number(values[i]));
     }
   }
-}
-
-/// The target's values get `mean` taken away, then `scale` multiplied.
-template <class Scalar>
-struct PatchNormalization {
-  Scalar mean;
-  Scalar scale;
-};
-
-/// To mean 0 and (unbiased) variance 1.
-template <class Scalar>
-PIXMIM_DEVICE PatchNormalization<Scalar> normalization_of(Shared<const Scalar> values,
-                                                          int32 pixels) {
-  const int32 lane = thread_index() % 32;
-  Scalar sum = 0;
-  for (int32 i = lane; i < pixels; i += 32) sum += values[i];
-  Scalar mean = static_cast<Scalar>(add_lanes(sum) / pixels);
-  // Sums round by more than a patch without contrast differs from its mean.
-  sum = 0;
-  for (int32 i = lane; i < pixels; i += 32) sum += values[i] - mean;
-  mean = static_cast<Scalar>(mean + add_lanes(sum) / pixels);
-  sum = 0;
-  for (int32 i = lane; i < pixels; i += 32) {
-    const Scalar difference = values[i] - mean;
-    sum += difference * difference;
-  }
-  const double squares = add_lanes(sum);
-  // One value has no unbiased variance (0 / 0): it is its own mean.
-  const double variance = pixels > 1 ? squares / (pixels - 1) : 0;
-  return {mean, 1 / square_root(static_cast<Scalar>(variance + 1e-6))};
 }
 
 /// The lane's part of the cost of a patch, and of its gradient if that is not null. `squares`: L2, else L1.
