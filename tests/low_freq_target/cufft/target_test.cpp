@@ -2,7 +2,6 @@
 // The target by cuFFT's plans: FFTW makes the transforms, the executor runs the kernels.
 #include <ATen/ATen.h>
 #include <pixmim/detail/cuda/cufft_transforms.hpp>
-#include <pixmim/detail/cuda/kernels/spectrum.cuh>
 #include <pixmim/detail/low_freq/cufft_target.hpp>
 #include <pixmim/low_freq_target.hpp>
 
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "low_freq_target/asymmetric_filters.hpp"
+#include "low_freq_target/cufft/kernels.hpp"
 #include "support/catch.hpp"
 #include "support/cuda/fftw_cufft.hpp"
 #include "support/cuda/recording_runtime.hpp"
@@ -31,38 +31,9 @@ using support::largest_difference;
 const std::vector<double> no_values;
 const ChannelStatistics no_statistics = {no_values, no_values};
 
-simt::Executor executor_of(uint64_t seed) {
-  simt::Executor executor(seed);
-  PIXMIM_ADD_KERNEL(executor, read_samples<uint8, 1>);
-  PIXMIM_ADD_KERNEL(executor, read_samples<uint8, 4>);
-  PIXMIM_ADD_KERNEL(executor, read_samples<float16, 1>);
-  PIXMIM_ADD_KERNEL(executor, read_samples<float16, 4>);
-  PIXMIM_ADD_KERNEL(executor, read_samples<bfloat16, 1>);
-  PIXMIM_ADD_KERNEL(executor, read_samples<bfloat16, 4>);
-  PIXMIM_ADD_KERNEL(executor, apply_gains<float, false>);
-  PIXMIM_ADD_KERNEL(executor, apply_gains<float, true>);
-  PIXMIM_ADD_KERNEL(executor, apply_gains<double, false>);
-  PIXMIM_ADD_KERNEL(executor, apply_gains<double, true>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float, false, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float, false, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float, true, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float, true, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float16, false, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float16, false, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float16, true, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, float16, true, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, bfloat16, false, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, bfloat16, false, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, bfloat16, true, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<float, bfloat16, true, 4>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<double, double, true, 1>);
-  PIXMIM_ADD_KERNEL(executor, finish_target<double, double, true, 2>);
-  return executor;
-}
-
 /// What a target needs beside its filter.
 struct Machine {
-  explicit Machine(uint64_t seed = 1) : executor(executor_of(seed)) {}
+  explicit Machine(uint64_t seed = 1) : executor(seed) { add_spectrum_kernels(executor); }
 
   template <typename Filter>
   CufftTarget target(const Filter& filter, const at::Tensor& images,
