@@ -23,6 +23,10 @@ TEST_CASE("bad images are named", "[low_freq_target]") {
              ContainsSubstring("got Float8_e4m3fn"));
   CHECK_THAT(error(at::zeros({1, 3, 0, 8})),
              ContainsSubstring("expected images of at least 1x1 pixels, got [1, 3, 0, 8]"));
+  CHECK_THAT(error(at::zeros({1, 3, 8, 8}, at::kMeta)),
+             ContainsSubstring("expected images that are dense and in memory, got layout Strided "
+                               "on device meta"));
+  CHECK_THAT(error(at::zeros({1, 3, 8, 8}).to_sparse()), ContainsSubstring("got layout Sparse"));
 }
 
 TEST_CASE("channels that do not fit mean and std are named", "[low_freq_target]") {

@@ -9,7 +9,6 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/graph_task.h>
-#include <torch/custom_class.h>
 
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/large_pages.hpp"

@@ -22,6 +22,9 @@ Filter filter_of_radius(double radius) {
 inline void expect_target_images(const at::Tensor& images) {
   constexpr auto caller = "low_freq_target";
   expect_defined(caller, "images", images);
+  TORCH_CHECK(images.layout() == at::kStrided && !images.is_meta(), caller,
+              ": expected images that are dense and in memory, got layout ", images.layout(),
+              " on device ", images.device());
   TORCH_CHECK(images.dim() == 3 || images.dim() == 4, caller,
               ": expected images of shape [N,C,H,W] or [C,H,W], got ", images.sizes());
   TORCH_CHECK_TYPE(has_floating_dtype(images) || images.scalar_type() == at::kByte, caller,
@@ -119,6 +122,7 @@ std::string BasicLowFreqTargetGenerator<Filter>::engine(const at::Tensor& images
 template <typename Filter>
 void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images) const {
   expect_images(images);
+  const c10::NoGradGuard no_grad;
   const c10::DeviceGuard device_guard(images.device());
   if (images.is_cpu()) {
     run_on_cpu(images, [](const auto& /*target*/) {});
@@ -133,6 +137,7 @@ void BasicLowFreqTargetGenerator<Filter>::prepare(const at::Tensor& images,
   expect_images(images);
   detail::expect_patches(images, options.patch_size(), {});
   if (images.is_cpu()) return prepare(images);
+  const c10::NoGradGuard no_grad;
   const c10::DeviceGuard device_guard(images.device());
   device_target(images)->prepare(images, options.patch_size(), options.norm_pix());
 }

@@ -56,7 +56,6 @@ apply_gains(Global<Complex<Sample>> spectrum, Global<Complex<Sample>> odd_part,
   const int32 rows = columns * channels;
   for (int64 row = block_index(); row < rows; row += block_count()) {
     const int32 x = static_cast<int32>(row) / channels;
-    const int32 channel = static_cast<int32>(row) - x * channels;
     for (int32 y = thread_index(); y < height; y += threads_a_block()) {
       const int64 place = row * height + y;
       Complex<Sample> filtered = {0, 0};
@@ -66,7 +65,8 @@ apply_gains(Global<Complex<Sample>> spectrum, Global<Complex<Sample>> odd_part,
         const Sample gain = even[int64{x} * height + y];
         filtered = {value.real * gain, value.imaginary * gain};
         if (x == 0 && y == 0) {
-          const ChannelEpilogue<Sample> epilogue = epilogues[(first_channel + channel) % image_channels];
+          const int32 channel = first_channel + static_cast<int32>(row);
+          const ChannelEpilogue<Sample> epilogue = epilogues[channel % image_channels];
           filtered.real += epilogue.constant;
         }
         if (has_odd) {
