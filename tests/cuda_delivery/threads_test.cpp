@@ -57,3 +57,36 @@ TEST_CASE("threads share the kernels of their devices and keep their own streams
     CHECK(count == rounds / 2);
   }
 }
+
+TEST_CASE("what one thread loads, others find without a lock", "[cuda_delivery]") {
+  RecordingRuntime runtime;
+  LoadedKernels kernels(runtime, compiler(), KernelCache(""), 0);
+  std::vector<Kernel> names;
+  for (int i = 0; i < 8; ++i) {
+    names.push_back({"kernels.cuh", "scale<" + std::to_string(i) + ">"});
+  }
+  std::vector<std::vector<cudaKernel_t>> found(3);
+  std::vector<std::thread> finders;
+  for (auto& list : found) {
+    finders.emplace_back([&] {
+      for (const auto& name : names) {
+        cudaKernel_t kernel = nullptr;
+        while (kernel == nullptr) {
+          std::this_thread::yield();
+          kernel = kernels.find(name);
+        }
+        list.push_back(kernel);
+      }
+    });
+  }
+  std::vector<cudaKernel_t> loaded;
+  for (const auto& name : names) {
+    loaded.push_back(kernels.load(name));
+  }
+  for (auto& finder : finders) {
+    finder.join();
+  }
+  for (const auto& list : found) {
+    CHECK(list == loaded);
+  }
+}

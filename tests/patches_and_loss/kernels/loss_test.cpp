@@ -168,6 +168,21 @@ TEST_CASE("the kernels give the formula in every pair of dtypes", "[patches_and_
   }
 }
 
+TEST_CASE("what is predicted right has no gradient", "[patches_and_loss][kernels]") {
+  at::manual_seed(28);
+  const auto images = at::randint(-2, 3, {2, 3, 8, 12});
+  // A third of the values is equal.
+  const auto prediction = oracle::patches(images, 4) + at::randint(-1, 2, {2, 6, 48});
+  uint64_t seed = 0;
+  for (const auto dtype : floating) {
+    for (const auto norm : {PixelNorm::L2, PixelNorm::L1}) {
+      auto executor = executor_of(++seed);
+      expect_oracle(executor, prediction.to(dtype), images.to(dtype), some_mask(2, 6),
+                    PixelLossOptions(4).norm_pix(false).norm(norm));
+    }
+  }
+}
+
 TEST_CASE("the kernels give the formula for every size of patch", "[patches_and_loss][kernels]") {
   at::manual_seed(22);
   uint64_t seed = 0;
