@@ -92,7 +92,7 @@ class BasicLowFreqTargetGenerator {
 
   /// The same target in the order of patches, which is that of the decoder's prediction: the values of
   /// `patchify(generator(images), patch_size)` (to rounding, for sizes where transforms are faster)
-  /// without a second pass over memory.
+  /// without a second pass over memory (on CUDA if "fused" serves; `norm_pix` makes one there).
   ///
   /// Shape:   images [N,C,H,W]; mask [N,L] or undefined; result [N,L,p*p*C], L = (H/p) * (W/p).
   /// Dtype:   as above; mask any but complex: patches where it is 0 are zero.
