@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dialect.cuh"
+#include "elements.cuh"
 
 namespace pixmim {
 namespace kernels {
@@ -95,12 +96,6 @@ restore_rows(Global<const Word> visible, int64 sample_step, int64 row_step,
   copy_row<Word>(visible + (sample * sample_step + place * row_step), words, at, target);
 }
 
-/// `count` elements that are read at once.
-template <class Element, int32 count>
-struct alignas(count * sizeof(Element)) Pack {
-  Element elements[count];
-};
-
 PIXMIM_DEVICE double to_sum(double value) {
   return value;
 }
@@ -113,7 +108,7 @@ PIXMIM_DEVICE float to_sum(Element value) {
 /// from s * rows_a_sum on: `sums_count` = N * sums_a_sample rows of `packs` packs. Steps are in packs.
 template <class Element, int32 pack, class Sum>
 PIXMIM_KERNEL(256)
-sum_masked_rows(Global<const Pack<Element, pack>> full, int64 sample_step, int64 row_step,
+sum_masked_rows(Global<const Neighbours<Element, pack>> full, int64 sample_step, int64 row_step,
                 Global<const int64> ids_restore, int32 token_count, int32 kept, int32 rows_a_sum,
                 int32 sums_a_sample, int32 sums_count, int32 packs, Global<Sum> sums) {
   const int64 index = block_index() * threads_a_block() + thread_index();
@@ -126,8 +121,8 @@ sum_masked_rows(Global<const Pack<Element, pack>> full, int64 sample_step, int64
   Sum totals[pack] = {};
   for (int32 token = first; token < end; ++token) {
     if (ids_restore[int64{sample} * token_count + token] < kept) continue;
-    const Pack<Element, pack> row = full[sample * sample_step + token * row_step + column];
-    for (int32 i = 0; i < pack; ++i) totals[i] += to_sum(row.elements[i]);
+    const Neighbours<Element, pack> row = full[sample * sample_step + token * row_step + column];
+    for (int32 i = 0; i < pack; ++i) totals[i] += to_sum(row.values[i]);
   }
   for (int32 i = 0; i < pack; ++i) sums[index * pack + i] = totals[i];
 }
