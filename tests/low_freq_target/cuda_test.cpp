@@ -101,6 +101,16 @@ TEST_CASE("a CUDA graph captures the target once it is prepared", "[low_freq_tar
       }
     }
   }
+  const pixmim::LowFreqTargetGenerator generator(20);
+  const auto options = pixmim::TargetPatchesOptions(16).norm_pix(true);
+  const at::Tensor images = at::randn({4, 3, 224, 224}, at::kCUDA);
+  const at::Tensor mask = at::rand({4, 196}, at::kCUDA).lt(0.75);
+  generator.prepare(images, options);
+  support::CapturedCall captured([&] { return generator.patches(images, options, mask); });
+  for (int round = 0; round < 2; ++round) {
+    images.normal_();
+    CHECK(at::equal(captured.replay(), generator.patches(images, options, mask)));
+  }
 }
 
 TEST_CASE("threads share a generator on CUDA, each on its stream", "[low_freq_target][cuda]") {

@@ -20,16 +20,15 @@
 #pragma once
 
 #include "dialect.cuh"
+#include "elements.cuh"
 #include "low_pass_shape.cuh"
 
 namespace pixmim {
 namespace kernels {
 
-/// Four neighbours in a row of pixels, read and written at once.
+/// In a row of pixels.
 template <class T>
-struct alignas(4 * sizeof(T)) FourPixels {
-  T values[4];
-};
+using FourPixels = Neighbours<T, 4>;
 
 /// The sample at `place` of a group of 16.
 PIXMIM_DEVICE int32 sample_at(int32 place) {
