@@ -143,7 +143,8 @@ at::Tensor simmim_mask(const at::Tensor& noise, int64_t size, int64_t mask_patch
 
 /// Noise without equal values, so that no order is left open.
 at::Tensor noise_of(int64_t samples, int64_t tokens) {
-  return at::rand({samples, tokens}, at::kDouble).to(pixmim_bench::device());
+  const at::Tensor order = at::rand({samples, tokens}, at::kDouble).argsort(int64_t{1});
+  return order.to(at::kFloat).div(tokens).to(pixmim_bench::device());
 }
 
 /// Adds `what` and, before it, `what`_reference.

@@ -108,7 +108,8 @@ class BasicLowFreqTargetGenerator {
                      const at::Tensor& mask = {}) const;
 
   /// Makes what the first call for images of this shape, dtype and device would make: tables, and on CUDA
-  /// compiled kernels and plans. A CUDA graph can capture the calls after it.
+  /// compiled kernels and plans. A CUDA graph can capture the calls after it, and reads what the generator
+  /// or a copy of it keeps: one of them must be there for as long as the graph runs.
   ///
   /// Throws:  c10::Error as a call does.
   /// Example: generator.prepare(images);

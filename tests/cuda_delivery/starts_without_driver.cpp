@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <dlfcn.h>
 #include <pixmim/detail/cuda/launcher_of.hpp>
+#include <pixmim/detail/cuda/transforms_of.hpp>
 #include <pixmim/low_freq_target.hpp>
 
 #include <fstream>
@@ -46,6 +47,8 @@ int main() {
          "the CPU's engines serve");
 
   const c10::Device gpu(c10::kCUDA, 0);
+  expect(pixmim::detail::cuda::transforms_of(gpu) != nullptr, "cuFFT's functions are found");
+  expect(loaded("libcufft.so").size() == 1, "it is the same cuFFT");
   if (::dlopen("libcuda.so.1", RTLD_NOW) == nullptr) {
     const auto error = support::error_of([&] { pixmim::detail::cuda::launcher_of(gpu); });
     std::cout << error << '\n';

@@ -92,3 +92,29 @@ TEST_CASE("a generator serves many sizes", "[low_freq_target]") {
     }
   }
 }
+
+TEST_CASE("tables that are kept stay, whatever else is asked for", "[low_freq_target]") {
+  pixmim::detail::TableCache<int64_t> cache;
+  int made = 0;
+  const auto table_of = [&](int64_t size, bool keep) {
+    const pixmim::detail::TableKey key = {size, size, at::kFloat, at::kCPU};
+    return *cache.get(
+        key,
+        [&] {
+          ++made;
+          return size;
+        },
+        keep);
+  };
+  CHECK(table_of(1, false) == 1);
+  CHECK(table_of(1, true) == 1);  // a table that is there is kept from now on
+  CHECK(table_of(2, true) == 2);
+  for (int64_t size = 3; size < 43; ++size) CHECK(table_of(size, false) == size);
+  CHECK(made == 42);
+  CHECK(table_of(1, false) == 1);
+  CHECK(table_of(2, false) == 2);
+  CHECK(table_of(42, false) == 42);
+  CHECK(made == 42);
+  CHECK(table_of(3, false) == 3);
+  CHECK(made == 43);
+}

@@ -51,8 +51,10 @@ TEST_CASE("losses and gradients on a GPU are those of the CPU", "[patches_and_lo
         // One unit of the last place of the gradient's dtype.
         const double largest = here.grad().abs().max().item<double>();
         const double precision = dtype == at::kBFloat16 ? 8e-3 : dtype == at::kHalf ? 1e-3 : 1e-6;
-        CHECK(support::largest_difference(there.grad().cpu(), here.grad()) <=
-              precision * largest + 1e-7 * precision);
+        const auto differences = (there.grad().cpu() - here.grad()).abs();
+        const auto differing = differences.gt(precision * largest + 1e-7 * precision).sum();
+        // L1's slope turns where a prediction is right, to rounding.
+        CHECK(differing.item<int64_t>() <= (norm == PixelNorm::L1 ? 2 : 0));
       }
     }
   }

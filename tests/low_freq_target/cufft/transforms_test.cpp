@@ -136,6 +136,14 @@ TEST_CASE("a plan that a captured stream lacks is an error that says what to do"
   runtime.use_stream(0, 2);
   transforms.run(transform, real, spectrum, false);
   CHECK(cufft.executions().size() == 1);
+  runtime.end_capture(RecordingRuntime::stream(0, 2));
+  // A graph may run it again, however many others are needed meanwhile.
+  for (int64_t count = 1; count <= 300; ++count) {
+    transforms.prepare(rows(Kind::ComplexToComplex, at::kFloat, 8, count));
+  }
+  CHECK(cufft.plans() == 257);
+  transforms.run(transform, real, spectrum, false);
+  CHECK(cufft.plans_made() == 301);
 }
 
 TEST_CASE("every failure of the CUDA runtime names the call", "[cufft]") {

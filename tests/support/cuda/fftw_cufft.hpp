@@ -69,6 +69,7 @@ class FftwCufft {
     cudaStream_t stream = nullptr;
     std::size_t workspace_bytes = 0;
     void* workspace = nullptr;
+    bool has_work_area = false;  ///< which may have no bytes
   };
 
   static FftwCufft*& the_one() {
@@ -140,6 +141,7 @@ class FftwCufft {
   static int set_work_area(int plan, void* workspace) {
     return call(plan, [&](FftwCufft& /*self*/, Plan& of) {
       of.workspace = workspace;
+      of.has_work_area = true;
       return 0;
     });
   }
@@ -147,14 +149,16 @@ class FftwCufft {
     return call(plan, [&](FftwCufft& self, Plan& of) {
       if (of.length == 0) return invalid_plan;
       if (direction != FFTW_FORWARD && direction != FFTW_BACKWARD) return invalid_value;
-      if (of.workspace_bytes > 0 && of.workspace == nullptr) return no_workspace;
+      if (!of.has_work_area || (of.workspace_bytes > 0 && of.workspace == nullptr)) {
+        return no_workspace;
+      }
       const std::uintptr_t complex_size = complex_of(of.input) == CUDA_C_64F ? 16 : 8;
       if (reinterpret_cast<std::uintptr_t>(input) % complex_size != 0 ||
           reinterpret_cast<std::uintptr_t>(output) % complex_size != 0) {
         return unaligned_data;
       }
       if (of.workspace_bytes > 0) std::memset(of.workspace, 0xff, of.workspace_bytes);
-      of.workspace = nullptr;  // the next call may get other memory, or none
+      of.has_work_area = false;  // the next call may get other memory, or none
       self.executions_.push_back({plan, of.stream});
       return complex_size == 16 ? run<double>(of, input, output, direction)
                                 : run<float>(of, input, output, direction);

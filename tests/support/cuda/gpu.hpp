@@ -32,7 +32,16 @@ class CapturedCall {
     const c10::cuda::CUDAStreamGuard on_stream(c10::cuda::getStreamFromPool());
     c10::cuda::device_synchronize();
     graph_.capture_begin();
-    result_ = call();
+    try {
+      result_ = call();
+    } catch (...) {
+      // The stream would stay captured, and fail every test after this one.
+      try {
+        graph_.capture_end();
+      } catch (const c10::Error& /*ignored*/) {
+      }
+      throw;
+    }
     graph_.capture_end();
   }
 

@@ -49,10 +49,9 @@ class CufftTransforms final : public FourierTransforms {
       // Stream and workspace belong to the plan until it is started.
       const std::lock_guard<std::mutex> lock(plan->in_use);
       cufft_.check(cufft_.set_stream(plan->handle, stream), "cufftSetStream");
-      if (workspace.defined()) {
-        cufft_.check(cufft_.set_work_area(plan->handle, workspace.mutable_data_ptr()),
-                     "cufftSetWorkArea");
-      }
+      cufft_.check(cufft_.set_work_area(
+                       plan->handle, workspace.defined() ? workspace.mutable_data_ptr() : nullptr),
+                   "cufftSetWorkArea");
       cufft_.check(cufft_.execute(plan->handle, input.data_ptr(), output.data_ptr(),
                                   inverse ? backwards : forwards),
                    "cufftXtExec", " for ", described(transform));
@@ -67,43 +66,57 @@ class CufftTransforms final : public FourierTransforms {
   static constexpr std::size_t capacity = 256;
 
   struct Plan {
-    explicit Plan(const CufftApi& cufft) : cufft(cufft) {
+    Plan(RuntimeApi& runtime, const CufftApi& cufft, c10::DeviceIndex device)
+        : runtime(runtime), cufft(cufft), device(device) {
       cufft.check(cufft.create(&handle), "cufftCreate");
     }
     Plan(const Plan&) = delete;
     Plan& operator=(const Plan&) = delete;
-    ~Plan() { cufft.destroy(handle); }  // an error would come too late for anyone
+    /// Wherever the last one lets go of it. An error would come too late for anyone.
+    ~Plan() {
+      try {
+        const OnDevice on_device(runtime, device);
+        const RelaxedCapture relaxed(runtime);
+        cufft.destroy(handle);
+      } catch (const c10::Error& /*ignored*/) {
+      }
+    }
 
+    RuntimeApi& runtime;
     const CufftApi& cufft;
+    c10::DeviceIndex device;
     CufftApi::Plan handle = -1;
     std::size_t workspace_bytes = 0;
     std::mutex in_use;
   };
+  using Plans = std::list<std::pair<FourierTransform, std::shared_ptr<Plan>>>;
 
   std::shared_ptr<Plan> plan_of(const FourierTransform& transform, cudaStream_t stream) {
+    auto status = cudaStreamCaptureStatusNone;
+    runtime_.check(runtime_.capture_status(stream, &status), "cudaStreamIsCapturing");
+    const bool is_captured = status != cudaStreamCaptureStatusNone;
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto entry = plans_.begin(); entry != plans_.end(); ++entry) {
-      if (entry->first == transform) {
-        plans_.splice(plans_.begin(), plans_, entry);
+    for (Plans* plans : {&recent_, &captured_}) {
+      for (auto entry = plans->begin(); entry != plans->end(); ++entry) {
+        if (!(entry->first == transform)) continue;
+        Plans& to = is_captured ? captured_ : *plans;
+        to.splice(to.begin(), *plans, entry);
         return entry->second;
       }
     }
-    auto status = cudaStreamCaptureStatusNone;
-    runtime_.check(runtime_.capture_status(stream, &status), "cudaStreamIsCapturing");
-    TORCH_CHECK(status == cudaStreamCaptureStatusNone, "pixmim: cuFFT's plan for ",
-                described(transform),
+    TORCH_CHECK(!is_captured, "pixmim: cuFFT's plan for ", described(transform),
                 " is needed for the first time by a stream that is being captured, where none can "
                 "be made: call prepare() with images of the same shape, or the operator once, "
                 "before the capture");
     RelaxedCapture relaxed(runtime_);
-    plans_.emplace_front(transform, make(transform));
-    if (plans_.size() > capacity) plans_.pop_back();
+    recent_.emplace_front(transform, make(transform));
+    if (recent_.size() > capacity) recent_.pop_back();
     relaxed.end();
-    return plans_.front().second;
+    return recent_.front().second;
   }
 
   std::shared_ptr<Plan> make(const FourierTransform& transform) const {
-    auto plan = std::make_shared<Plan>(cufft_);
+    auto plan = std::make_shared<Plan>(runtime_, cufft_, device_);
     cufft_.check(cufft_.set_auto_allocation(plan->handle, 0), "cufftSetAutoAllocation");
     const bool is_double = transform.dtype == at::kDouble;
     const auto real = is_double ? CUDA_R_64F : CUDA_R_32F;
@@ -132,7 +145,9 @@ class CufftTransforms final : public FourierTransforms {
   c10::DeviceIndex device_;
   std::mutex mutex_;
   /// The most recently used first.
-  std::list<std::pair<FourierTransform, std::shared_ptr<Plan>>> plans_;
+  Plans recent_;
+  /// Those that a graph may run: for good.
+  Plans captured_;
 };
 
 }  // namespace cuda

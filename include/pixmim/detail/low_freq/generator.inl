@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 
 #include "pixmim/detail/check.hpp"
+#include "pixmim/detail/cuda/stream_capture.hpp"
 #include "pixmim/detail/low_freq/basis/patch_order.hpp"
 
 namespace pixmim {
@@ -99,10 +100,11 @@ auto BasicLowFreqTargetGenerator<Filter>::device_target(const at::Tensor& images
     -> std::shared_ptr<const DeviceTarget> {
   const auto dtype = images.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const detail::TableKey key{images.size(-2), images.size(-1), dtype, images.device()};
-  return kept_->device_targets.get(key, [&] {
+  const auto make = [&] {
     return DeviceTarget(detail::gain_table(filter_, key.height, key.width), statistics(), dtype,
                         key.device);
-  });
+  };
+  return kept_->device_targets.get(key, make, detail::cuda::is_captured(key.device));
 }
 
 template <typename Filter>

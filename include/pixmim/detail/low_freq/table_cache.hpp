@@ -28,31 +28,37 @@ struct TableKey {
   }
 };
 
-/// The most recently used tables. Safe to share between threads.
+/// The most recently used tables, and those that are kept. Safe to share between threads.
 template <typename Tables>
 class TableCache {
  public:
+  /// `keep`: for as long as the cache is there, whatever else is asked for.
   template <typename Make>
-  std::shared_ptr<const Tables> get(const TableKey& key, const Make& make) {
+  std::shared_ptr<const Tables> get(const TableKey& key, const Make& make, bool keep = false) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (auto found = find(key)) return found;
+      if (auto found = find(key, keep)) return found;
     }
     // Not under the lock: other threads go on meanwhile. Two that miss at once both make them.
     auto made = std::make_shared<const Tables>(make());
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (auto found = find(key)) return found;
-    entries_.emplace_front(key, std::move(made));
-    if (entries_.size() > capacity) entries_.pop_back();
-    return entries_.front().second;
+    if (auto found = find(key, keep)) return found;
+    auto& entries = keep ? kept_ : recent_;
+    entries.emplace_front(key, std::move(made));
+    if (recent_.size() > capacity) recent_.pop_back();
+    return entries.front().second;
   }
 
  private:
+  using Entries = std::list<std::pair<TableKey, std::shared_ptr<const Tables>>>;
+
   /// Under the lock.
-  std::shared_ptr<const Tables> find(const TableKey& key) {
-    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-      if (entry->first == key) {
-        entries_.splice(entries_.begin(), entries_, entry);
+  std::shared_ptr<const Tables> find(const TableKey& key, bool keep) {
+    for (Entries* entries : {&recent_, &kept_}) {
+      for (auto entry = entries->begin(); entry != entries->end(); ++entry) {
+        if (!(entry->first == key)) continue;
+        Entries& to = keep ? kept_ : *entries;
+        to.splice(to.begin(), *entries, entry);
         return entry->second;
       }
     }
@@ -63,7 +69,8 @@ class TableCache {
   static constexpr std::size_t capacity = 32;
 
   std::mutex mutex_;
-  std::list<std::pair<TableKey, std::shared_ptr<const Tables>>> entries_;
+  Entries recent_;
+  Entries kept_;
 };
 
 }  // namespace detail
