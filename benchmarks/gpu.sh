@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# This script has never run on a GPU. On a machine with one, in under 9 minutes on 16 cores: builds; runs the
+# This script has never run on a GPU. On a machine with one, in under 9 minutes after the build: runs the
 # tests tagged [cuda] by LibTorch's operators, by our kernels and by cuFFT; the benchmarks by each; says which
 # engine should be the default; and runs compute-sanitizer over our kernels with the time that is left.
 #
@@ -8,13 +8,15 @@
 #
 #     PIXMIM_CMAKE_OPTIONS="-DCMAKE_PREFIX_PATH=..."  further options for CMake
 #     PIXMIM_GPU_BUILD=no                             takes the programs that are in the folder
-#     PIXMIM_GPU_SECONDS=540                          what does not fit into so many seconds is cut off, and told
+#     PIXMIM_GPU_SECONDS=540                          what takes longer, without the build, is cut off, and told
 #
-# Needs CMake, Ninja, a CUDA toolkit, Catch2 and Google Benchmark. What fails is listed at the end.
+# Needs a driver with nvidia-smi, a LibTorch with CUDA, its CUDA toolkit, g++, CMake, Ninja, Python 3, Catch2 and
+# Google Benchmark (Debian and Ubuntu: catch2 libbenchmark-dev; downloaded if missing). What fails is listed at
+# the end. docs/cuda.md reads the result.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build_dir=${1:-$source_dir/build}
+build_dir=${1:-$source_dir/build-gpu}
 results=${2:-$build_dir/gpu}
 seconds=${PIXMIM_GPU_SECONDS:-540}
 mkdir -p "$results"
@@ -54,6 +56,7 @@ if [[ ${PIXMIM_GPU_BUILD:-yes} != no ]]; then
     > "$results/build.txt" || { tail -30 "$results/build.txt"; exit 1; }
   echo "built after $SECONDS s"
 fi
+SECONDS=0
 
 # Compiled kernels are kept here, so that nothing of an earlier run is used.
 export PIXMIM_CACHE_DIR=$results/kernels
@@ -65,8 +68,8 @@ for component in "${components[@]}"; do
 done
 wait
 
-# One at a time: these are clocked. A row is checked against the reference formula before. The least time is
-# that of a call, of which 20 are waited for at once.
+# One at a time: these are clocked. A row is checked against the reference formula before. 20 calls are waited
+# for at once, and a twentieth of their time counts: a row takes 20 times the least time given here, and more.
 export PIXMIM_BENCH_DEVICE=cuda
 for benchmark in "${benchmarks[@]}"; do
   for engine in $(engines "$benchmark"); do
@@ -79,6 +82,7 @@ done
 step choose_engines 10 python3 "$source_dir/benchmarks/choose_engines.py" "$results"
 cat "$results/choose_engines.txt" 2> /dev/null || true
 
+PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
 if command -v compute-sanitizer > /dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do
     for component in "${components[@]}"; do

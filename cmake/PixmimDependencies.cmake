@@ -22,7 +22,7 @@ function(pixmim_require_system target package)
   pkg_search_module(${target} QUIET IMPORTED_TARGET GLOBAL ${ARGN})
   if(NOT ${target}_FOUND)
     message(FATAL_ERROR "the examples need ${target} (Debian and Ubuntu: apt-get install ${package}); "
-                        "or configure with -DPIXMIM_EXAMPLES=OFF -DPIXMIM_TESTS=OFF")
+                        "or configure with -DPIXMIM_EXAMPLES=OFF")
   endif()
 endfunction()
 
@@ -35,7 +35,7 @@ if(PIXMIM_BENCHMARKS)
   pixmim_require(benchmark
     https://github.com/google/benchmark/archive/refs/tags/v1.9.4.tar.gz)
 endif()
-if(PIXMIM_EXAMPLES OR PIXMIM_TESTS)
+if(PIXMIM_EXAMPLES)
   pixmim_require(CLI11
     https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.5.0.tar.gz)
   pixmim_require_system(turbojpeg libturbojpeg0-dev libturbojpeg)

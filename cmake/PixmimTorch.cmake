@@ -88,7 +88,7 @@ if(NOT TARGET torch)
         set(pixmim_why "its CUDA libraries are not installed (pip install torch brings them)")
       endif()
       if(NOT pixmim_whole_torch)
-        message(STATUS "pixmim: this LibTorch was built for CUDA, but ${pixmim_why}: "
+        message(WARNING "pixmim: this LibTorch was built for CUDA, but ${pixmim_why}: "
                        "only its CPU libraries are used")
       endif()
     endif()

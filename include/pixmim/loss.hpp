@@ -45,7 +45,7 @@ at::Tensor normalize_patches(const at::Tensor& patches);
 ///          float32, or float64 if one of the two is; so is the result.
 /// Units:   whatever the target has; with `norm_pix` deviations of a patch.
 /// Device:  any, one for all three. Nothing synchronises. On the CPU, and by the kernels of a GPU where
-///          these are chosen (detail/cuda/default_engines.hpp), value and gradient are computed in one
+///          these are chosen (docs/cuda.md), value and gradient are computed in one
 ///          pass over the masked patches, with the same bits every time.
 /// Grad:    differentiable in `prediction`; none flows to the target. Where one pass gives both, once: a
 ///          second derivative throws.

@@ -75,8 +75,8 @@ class BasicLowFreqTargetGenerator {
   ///
   /// Shape:   images [N,C,H,W] or [C,H,W], any size from 1x1, N may be 0; result the same,
   ///          contiguous.
-  /// Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or wider);
-  ///          uint8 -> float32, normalised.
+  /// Dtype:   float16, bfloat16, float32, float64 -> same (computed in float32 or wider, but for 16-bit
+  ///          images by the engine "fused": in half precision); uint8 -> float32, normalised.
   /// Units:   images normalised by `mean` and `std`, or pixels 0..255 if uint8; result normalised.
   ///          Where a filter takes the magnitude, squares must fit the dtype that is computed in:
   ///          pixels up to 1e19 for float32.
@@ -92,7 +92,7 @@ class BasicLowFreqTargetGenerator {
 
   /// The same target in the order of patches, which is that of the decoder's prediction: the values of
   /// `patchify(generator(images), patch_size)` (to rounding, for sizes where transforms are faster)
-  /// without a second pass over memory (on CUDA if "fused" serves; `norm_pix` makes one there).
+  /// without a second pass over memory (on CUDA if "fused" serves, and without `norm_pix`).
   ///
   /// Shape:   images [N,C,H,W]; mask [N,L] or undefined; result [N,L,p*p*C], L = (H/p) * (W/p).
   /// Dtype:   as above; mask any but complex: patches where it is 0 are zero.
@@ -125,8 +125,8 @@ class BasicLowFreqTargetGenerator {
 
   /// Which engine serves `images`: on the CPU "basis" (products with a folded trigonometric basis) or
   /// "transforms"; on other devices "products" (LibTorch's matrix products with that basis),
-  /// "transforms" (torch::fft), "fused" (one kernel) or "cufft" (plans of the filter's own). Makes the
-  /// tables of their size, as a call does.
+  /// "transforms" (torch::fft), and where it is chosen (docs/cuda.md) "fused" (one kernel) or "cufft"
+  /// (cuFFT's plans for the columns that the filter keeps). Makes the tables of their size, as a call does.
   ///
   /// Throws:  c10::Error as a call does.
   /// Example: std::cout << generator.engine(images);

@@ -27,7 +27,8 @@ inline namespace v0 {
 // Random:  draws from `generator`, which must be on that device (on the CPU for `block_mask`), or
 //          from the device's default one. Same seed, same mask, on one type of device, for any number
 //          of threads. On the CPU one number of 64 bits is drawn: it is the seed of a Philox stream for
-//          each sample, which shuffles without ties. Elsewhere masks come from `at::rand`.
+//          each sample, which shuffles without ties. Elsewhere masks come from `at::rand`, or from a kernel
+//          of its own where that is chosen (docs/cuda.md).
 // Throws:  c10::Error if batch or tokens are negative, another count is not positive, a sample has more
 //          than 2^24 tokens, a ratio is outside [0, 1], a noise has another shape or no floating dtype,
 //          or a generator is on another device (type or index).

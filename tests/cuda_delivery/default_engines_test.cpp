@@ -30,6 +30,7 @@ TEST_CASE("an engine is chosen for all components that have it, or for one", "[c
   CHECK(chosen_engine(Component::Target, "fused,target=operators") == Engine::Operators);
   CHECK(chosen_engine(Component::Loss, "fused,target=operators") == Engine::Fused);
   CHECK(chosen_engine(Component::Crop, "fused") == Engine::Fused);
+  CHECK(chosen_engine(Component::Loss, "target=cufft, loss=fused") == Engine::Fused);
   CHECK(chosen_engine(Component::Crop, "masking=fused") == Engine::Operators);
   CHECK(chosen_engine(Component::Masking, "fused,masking=operators") == Engine::Operators);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints what kernels take of a GPU, as a table for docs/performance.md: kernel_resources [FILE "NAME"]
+// Prints what kernels take of a GPU, as a table: kernel_resources [FILE "NAME"]
 // Without arguments: all of specialisations.hpp.
 #include <cuda_runtime_api.h>
 #include <pixmim/detail/cuda/kernel_sources.hpp>
@@ -35,7 +35,7 @@ void print_table(const std::vector<delivered::Specialisation>& specialisations) 
 
 int main(int count, char** arguments) {
   if (count != 1 && count != 3) {
-    std::fprintf(stderr, "usage: %s [FILE NAME], e.g. token_rows.cuh 'copy_rows<16>'\n",
+    std::fprintf(stderr, "usage: %s [FILE NAME], e.g. token_rows.cuh 'keep_rows<uint8>'\n",
                  arguments[0]);
     return 2;
   }

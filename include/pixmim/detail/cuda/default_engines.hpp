@@ -4,6 +4,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -60,6 +61,7 @@ inline Engine chosen_engine(Component component, const std::string& choices) {
   auto chosen = default_engine(component);
   std::istringstream words(choices);
   for (std::string word; std::getline(words, word, ',');) {
+    word.erase(std::remove(word.begin(), word.end(), ' '), word.end());
     bool is_known = false;
     std::string known;
     for (const auto& row : cuda_engines) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/util/Exception.h>
 
 #include <string>
 
@@ -34,16 +35,6 @@ inline DeviceLaunchers& device_launchers() {
 }
 #endif
 
-/// What starts kernels on `device`. Null if nothing does, and another engine has to serve.
-inline Launcher* launcher_of([[maybe_unused]] const c10::Device& device) {
-#if PIXMIM_HAS_KERNELS
-  if (device.is_cuda()) {
-    return device_launchers().find(device.index());
-  }
-#endif
-  return nullptr;
-}
-
 /// Why launcher_of() gives none.
 inline std::string why_no_launcher([[maybe_unused]] const c10::Device& device) {
   if (!device.is_cuda()) {
@@ -54,6 +45,21 @@ inline std::string why_no_launcher([[maybe_unused]] const c10::Device& device) {
 #else
   return "pixmim was built without CUDA, or with a CUDA runtime older than 12.8";
 #endif
+}
+
+/// What starts kernels on `device`. Null if nothing does, and another engine has to serve: for a CUDA device,
+/// where an engine was asked for, a warning says why, once.
+inline Launcher* launcher_of([[maybe_unused]] const c10::Device& device) {
+#if PIXMIM_HAS_KERNELS
+  if (device.is_cuda()) {
+    if (auto* const launcher = device_launchers().find(device.index())) return launcher;
+  }
+#endif
+  if (device.is_cuda()) {
+    TORCH_WARN_ONCE("pixmim: LibTorch's operators serve on ", device, ": ",
+                    why_no_launcher(device));
+  }
+  return nullptr;
 }
 
 }  // namespace cuda
