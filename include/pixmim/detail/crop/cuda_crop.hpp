@@ -24,6 +24,7 @@
 #include "pixmim/detail/crop/geometry.hpp"
 #include "pixmim/detail/crop/pixel_values.hpp"
 #include "pixmim/detail/crop/taps.hpp"
+#include "pixmim/detail/cuda/element_name.hpp"
 #include "pixmim/detail/cuda/kernels/crop_table.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
 
@@ -37,11 +38,7 @@ namespace cuda {
 inline constexpr std::size_t crop_shared_bytes[] = {48 * 1024, 99 * 1024, 163 * 1024, 227 * 1024};
 
 inline Kernel crop_kernel(c10::ScalarType dtype, std::size_t shared_bytes) {
-  std::string element = "float";
-  if (dtype == at::kByte) element = "uint8";
-  if (dtype == at::kHalf) element = "float16";
-  if (dtype == at::kBFloat16) element = "bfloat16";
-  return {"ragged_crop.cuh", "crop_photos<" + element + ">", shared_bytes};
+  return {"ragged_crop.cuh", std::string("crop_photos<") + element_name(dtype) + ">", shared_bytes};
 }
 
 /// Every specialisation that may be launched, with the most shared memory.

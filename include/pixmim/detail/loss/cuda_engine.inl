@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "pixmim/detail/cuda/element_name.hpp"
 #include "pixmim/detail/cuda/kernels/loss_target.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/loss/loss_and_gradient.hpp"
@@ -26,16 +27,7 @@ namespace detail {
 namespace cuda {
 
 inline std::string loss_element(c10::ScalarType dtype) {
-  switch (dtype) {
-    case at::kHalf:
-      return "float16";
-    case at::kBFloat16:
-      return "bfloat16";
-    case at::kDouble:
-      return "double";
-    default:
-      return "float";
-  }
+  return element_name(dtype);
 }
 
 /// The kernels for a prediction and a target of these dtypes; `pack` values of a prediction are read at once.

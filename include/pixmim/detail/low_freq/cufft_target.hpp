@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
+#include "pixmim/detail/cuda/element_name.hpp"
 #include "pixmim/detail/cuda/fourier_transforms.hpp"
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/low_freq/channel_statistics.hpp"
@@ -57,10 +57,7 @@ class CufftTarget {
     const int64_t channel_bytes =
         2 * columns_ * height_ * static_cast<int64_t>(c10::elementSize(dtype));
     channels_at_once_ = std::max<int64_t>(spectrum_bytes / channel_bytes / 2 * 2, 2);
-    const double negligible = (dtype == at::kDouble ? std::numeric_limits<double>::epsilon()
-                                                    : std::numeric_limits<float>::epsilon()) /
-                              16;
-    kept_ = gain.reach(negligible).second + 1;
+    kept_ = gain.reach(negligible_gain(dtype)).second + 1;
     const at::Tensor table = gain.to_tensor();
     // Transforms there and back multiply by the number of pixels.
     const auto stored = [&](const at::Tensor& half) {
@@ -262,20 +259,7 @@ class CufftTarget {
     return fits ? pack : 1;
   }
 
-  static std::string element(c10::ScalarType dtype) {
-    switch (dtype) {
-      case at::kHalf:
-        return "float16";
-      case at::kBFloat16:
-        return "bfloat16";
-      case at::kByte:
-        return "uint8";
-      case at::kDouble:
-        return "double";
-      default:
-        return "float";
-    }
-  }
+  static std::string element(c10::ScalarType dtype) { return cuda::element_name(dtype); }
   static cuda::Kernel kernel(const std::string& specialisation) {
     cuda::Kernel kernel;
     kernel.file = "spectrum.cuh";

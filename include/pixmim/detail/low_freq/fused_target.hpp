@@ -15,10 +15,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <string>
 #include <utility>
 
+#include "pixmim/detail/cuda/element_name.hpp"
 #include "pixmim/detail/cuda/kernels/low_pass_shape.cuh"
 #include "pixmim/detail/cuda/launcher.hpp"
 #include "pixmim/detail/low_freq/basis/folded_axis.hpp"
@@ -132,18 +132,7 @@ class FusedTarget {
   static constexpr int normalized_by_block = 8;
 
   static bool is_exact(c10::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kByte; }
-  static std::string element(c10::ScalarType dtype) {
-    switch (dtype) {
-      case at::kHalf:
-        return "float16";
-      case at::kBFloat16:
-        return "bfloat16";
-      case at::kByte:
-        return "uint8";
-      default:
-        return "float";
-    }
-  }
+  static std::string element(c10::ScalarType dtype) { return cuda::element_name(dtype); }
 
   static c10::ScalarType target_of(c10::ScalarType images) {
     return images == at::kByte ? at::kFloat : images;
@@ -198,7 +187,7 @@ class FusedTarget {
   /// The highest frequencies that are kept, in y and in x.
   using Reach = std::pair<int64_t, int64_t>;
   static Reach reach_of(const SpectralGain& gain) {
-    return gain.reach(std::numeric_limits<float>::epsilon() / 16);
+    return gain.reach(negligible_gain(at::kFloat));
   }
   static int waves_within(const Reach& reach) {
     return static_cast<int>(std::max(reach.first, reach.second) / 16 + 1) * 16;

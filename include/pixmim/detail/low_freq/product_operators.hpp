@@ -12,7 +12,6 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <cstdint>
-#include <limits>
 
 #include "pixmim/detail/low_freq/basis/folded_axis.hpp"
 #include "pixmim/detail/low_freq/filtered_parts.hpp"
@@ -35,13 +34,6 @@ inline at::Tensor trigonometric_basis(int64_t size, int64_t highest) {
     }
   }
   return basis;
-}
-
-/// Beside the largest gain, for results in `dtype`.
-inline double negligible_gain(c10::ScalarType dtype) {
-  return (dtype == at::kDouble ? std::numeric_limits<double>::epsilon()
-                               : double{std::numeric_limits<float>::epsilon()}) /
-         16;
 }
 
 class ProductOperators {

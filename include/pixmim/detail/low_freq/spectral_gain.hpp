@@ -4,10 +4,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/ScalarType.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "pixmim/detail/aligned_array.hpp"
@@ -35,6 +37,13 @@ struct WaveGains {
                      std::abs(columns_swapped)});
   }
 };
+
+/// What may be left out: beside the largest gain, for results in `dtype`.
+inline double negligible_gain(c10::ScalarType dtype) {
+  return (dtype == at::kDouble ? std::numeric_limits<double>::epsilon()
+                               : double{std::numeric_limits<float>::epsilon()}) /
+         16;
+}
 
 /// The gains of a filter at every bin.
 class SpectralGain {
